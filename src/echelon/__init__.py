@@ -1,0 +1,1 @@
+"""The Python web framework with WebAssembly at its core."""
