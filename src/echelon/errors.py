@@ -23,9 +23,13 @@ EchelonError
 │   ├── KvKeyError         a key is malformed or too large
 │   ├── KvValueError       a value cannot be stored, or is too large
 │   ├── KvLimitError       an operation exceeds one of the store's other limits
+│   ├── KvUsageError       an argument other than a key or a value makes no sense
 │   └── KvStorageError     the file or server below the store failed
 ├── MissingExtra           an optional dependency is not installed
+├── RouteError             a route, mount or handler cannot be registered as it is written
+├── ClientDisconnected     the client went away before its request was read or answered whole
 └── HTTPError              the request ends with this status
+    └── BadInput           the request's data cannot be used; names each place and what is wrong there
 """
 
 from __future__ import annotations
@@ -240,6 +244,10 @@ class KvLimitError(KvError, ValueError):
     """An operation exceeds one of the store's other limits."""
 
 
+class KvUsageError(KvError, ValueError):
+    """An argument other than a key or a value makes no sense: a selector, a cursor, a check, an option."""
+
+
 class KvStorageError(KvError):
     """The file or server below the store failed."""
 
@@ -258,3 +266,25 @@ class HTTPError(EchelonError):
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
+
+
+class BadInput(HTTPError):
+    """The request's data cannot be used; `errors` names each place ("in", "name") and its "message"."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int = 422,
+        errors: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        super().__init__(status, detail)
+        self.errors = tuple(dict(error) for error in errors)
+
+
+class RouteError(EchelonError):
+    """A route, mount or handler cannot be registered as it is written."""
+
+
+class ClientDisconnected(EchelonError):
+    """The client went away before its request was read or answered whole."""

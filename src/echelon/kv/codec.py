@@ -1,0 +1,406 @@
+"""Keys and values as bytes.
+
+Keys use the tuple encoding of FoundationDB, so that comparing bytes compares keys:
+bytes < str < int < float < False < True, strings by their UTF-8, numbers by value, a prefix before what it
+begins.
+
+Values are MessagePack. What MessagePack lacks (sets, dates, big integers, …) travels as an extension, so that
+a value comes back with the type it had; enums, dataclasses and Structs are stored as plain data and come back
+as themselves through `type=`. Tuples come back as lists.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import struct
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from echelon.errors import KvKeyError, KvStorageError, KvValueError
+from echelon.kv import limits
+
+T = TypeVar("T")
+
+Part = bytes | bytearray | memoryview | str | int | float | bool
+Key = tuple[Part, ...]
+
+
+class Encoding(IntEnum):
+    """How the bytes of a stored value are to be read; the numbers are those of the KV Connect protocol."""
+
+    V8 = 1
+    U64 = 2
+    BYTES = 3
+    MSGPACK = 4
+
+
+class U64(int):
+    """An unsigned 64-bit integer: the only kind of value that sum, min and max work on."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: int) -> U64:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise KvValueError(f"U64 takes an int, got {type(value).__name__}")
+        if not 0 <= value <= limits.MAX_U64:
+            raise KvValueError(f"U64 takes 0 to 2**64-1, got {_shorten(value)}")
+        return super().__new__(cls, value)
+
+    @property
+    def value(self) -> int:
+        """The plain int."""
+        return int(self)
+
+    def __repr__(self) -> str:
+        return f"U64({int(self)})"
+
+
+# Keys -------------------------------------------------------------------------------------------------------
+
+_BYTES, _STR, _FLOAT, _FALSE, _TRUE = 0x01, 0x02, 0x21, 0x26, 0x27
+_ZERO, _BIG_NEGATIVE, _BIG_POSITIVE = 0x14, 0x0B, 0x1D
+_SHORT_INT: Final = 8
+_NAN = 0x7FF8_0000_0000_0000
+_SIGN = 1 << 63
+_ALL = (1 << 64) - 1
+
+
+def encode_key(key: Key) -> bytes:
+    """Return the bytes of `key`, a tuple or list of parts, of any size; raises KvKeyError."""
+    if type(key) is not tuple and not isinstance(key, tuple | list):
+        raise KvKeyError(f"a key is a tuple of parts, got {_shorten(key)}; write ({_shorten(key)},)")
+    encoded = b""
+    for part in key:
+        if type(part) is str:
+            try:
+                raw = part.encode()
+            except UnicodeEncodeError as exc:
+                raise KvKeyError(f"a str in a key must be valid Unicode: {exc}") from exc
+            encoded += b"\x02" + (raw.replace(b"\0", b"\0\xff") if b"\0" in raw else raw) + b"\0"
+        else:
+            encoded += _encode_part(part)
+    return encoded
+
+
+def _encode_part(part: Part) -> bytes:
+    if isinstance(part, bool):
+        return b"\x27" if part else b"\x26"
+    if isinstance(part, int):
+        return _encode_int(int(part))
+    if isinstance(part, float):
+        return _encode_float(part)
+    if isinstance(part, str):
+        return encode_key((str.__str__(part),))
+    if isinstance(part, bytes | bytearray | memoryview):
+        return b"\x01" + bytes(part).replace(b"\0", b"\0\xff") + b"\0"
+    raise KvKeyError(f"a part of a key is bytes, str, int, float or bool, got {_shorten(part)}")
+
+
+def _encode_int(number: int) -> bytes:
+    size = (number.bit_length() + 7) // 8
+    if size > limits.MAX_INTEGER_BYTES:
+        raise KvKeyError(f"an int in a key has at most {limits.MAX_INTEGER_BYTES} bytes, got {size}")
+    if number >= 0:
+        head = bytes((_ZERO + size,)) if size <= _SHORT_INT else bytes((_BIG_POSITIVE, size))
+        return head + number.to_bytes(size, "big")
+    head = bytes((_ZERO - size,)) if size <= _SHORT_INT else bytes((_BIG_NEGATIVE, size ^ 0xFF))
+    return head + ((1 << 8 * size) - 1 + number).to_bytes(size, "big")
+
+
+def _encode_float(number: float) -> bytes:
+    bits = int.from_bytes(struct.pack(">d", number), "big")
+    if math.isnan(number):
+        bits = _NAN | (bits & _SIGN)
+    return bytes((_FLOAT,)) + (bits ^ (_ALL if bits & _SIGN else _SIGN)).to_bytes(8, "big")
+
+
+def decode_key(data: bytes) -> Key:
+    """Return the key that `data` encodes; raises KvKeyError for bytes that no key encodes to."""
+    parts: list[Part] = []
+    at = 0
+    try:
+        while at < len(data):
+            part, at = _decode_part(data, at)
+            parts.append(part)
+    except (ValueError, IndexError, struct.error) as exc:
+        raise KvKeyError(f"these bytes are not an encoded key: {exc}") from exc
+    return tuple(parts)
+
+
+def _decode_part(data: bytes, at: int) -> tuple[Part, int]:
+    tag = data[at]
+    at += 1
+    if tag in (_STR, _BYTES):
+        raw, at = _decode_terminated(data, at)
+        return (raw.decode() if tag == _STR else raw), at
+    if tag in (_FALSE, _TRUE):
+        return tag == _TRUE, at
+    if tag == _FLOAT:
+        bits = int.from_bytes(_take(data, at, 8), "big")
+        number = struct.unpack(">d", (bits ^ (_SIGN if bits & _SIGN else _ALL)).to_bytes(8, "big"))[0]
+        if _encode_float(number) != data[at - 1 : at + 8]:
+            raise ValueError("a NaN that is not canonical")
+        return number, at + 8
+    return _decode_int(data, at, tag)
+
+
+def _decode_terminated(data: bytes, at: int) -> tuple[bytes, int]:
+    end = data.index(b"\0", at)
+    while data[end + 1 : end + 2] == b"\xff":
+        end = data.index(b"\0", end + 2)
+    return data[at:end].replace(b"\0\xff", b"\0"), end + 1
+
+
+def _decode_int(data: bytes, at: int, tag: int) -> tuple[int, int]:
+    negative = tag < _ZERO
+    if tag in (_BIG_POSITIVE, _BIG_NEGATIVE):
+        size = data[at] ^ (0xFF if negative else 0)
+        start = at + 1
+    elif _ZERO - _SHORT_INT <= tag <= _ZERO + _SHORT_INT:
+        size = abs(tag - _ZERO)
+        start = at
+    else:
+        raise ValueError(f"unknown tag {tag:#04x} at byte {at - 1}")
+    number = int.from_bytes(_take(data, start, size), "big")
+    if negative:
+        number -= (1 << 8 * size) - 1
+    end = start + size
+    if _encode_int(number) != data[at - 1 : end]:
+        raise ValueError(f"an int at byte {at - 1} is not in its shortest form")
+    return number, end
+
+
+def _take(data: bytes, at: int, size: int) -> bytes:
+    if at + size > len(data):
+        raise ValueError("they end in the middle of a part")
+    return data[at : at + size]
+
+
+# Values -----------------------------------------------------------------------------------------------------
+
+_EXT_U64, _EXT_BIGINT, _EXT_SET, _EXT_FROZENSET, _EXT_BYTEARRAY = 1, 2, 3, 4, 5
+_EXT_DATETIME, _EXT_DATE, _EXT_TIME, _EXT_TIMEDELTA, _EXT_UUID, _EXT_DECIMAL = 6, 7, 8, 9, 10, 11
+
+_SCALARS: Final = frozenset({str, float, bool, bytes, type(None)})
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def encode_value(value: Any) -> tuple[bytes, Encoding]:
+    """Return the stored form of `value`; raises KvValueError when it has none or is too large."""
+    kind = type(value)
+    if kind is bytes:
+        data, encoding = value, Encoding.BYTES
+    elif kind is U64:
+        data, encoding = value.to_bytes(8, "little"), Encoding.U64
+    else:
+        data, encoding = _pack(value), Encoding.MSGPACK
+    if len(data) > limits.MAX_VALUE_BYTES:
+        raise KvValueError(f"the value is too large: {len(data)} bytes, at most {limits.MAX_VALUE_BYTES}")
+    return data, encoding
+
+
+def decode_value(data: bytes, encoding: int) -> Any:
+    """Return the value stored as `data`; raises KvStorageError when it cannot be read."""
+    if encoding == Encoding.MSGPACK:
+        try:
+            return _decoder.decode(data)
+        except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError, TypeError) as exc:
+            raise KvStorageError(f"a stored value is damaged: {exc}") from exc
+    if encoding == Encoding.BYTES:
+        return data
+    if encoding == Encoding.U64:
+        return decode_u64(data)
+    raise KvStorageError(f"a stored value has the encoding {encoding}, which this Echelon does not read")
+
+
+def decode_u64(data: bytes) -> U64:
+    """Return the number stored as `data`; raises KvStorageError when it is not 8 bytes."""
+    if len(data) != 8:
+        raise KvStorageError(f"a stored U64 has {len(data)} bytes instead of 8: the file is damaged")
+    return U64(int.from_bytes(data, "little"))
+
+
+def convert_value(value: Any, type_: type[T]) -> T:
+    """Return `value` as `type_`; raises KvValueError that says where it does not fit."""
+    try:
+        plain = int(value) if type(value) is U64 and type_ is not U64 else value
+        return msgspec.convert(plain, type_)
+    except (msgspec.ValidationError, TypeError) as exc:
+        name = getattr(type_, "__name__", str(type_))
+        raise KvValueError(f"the stored value is not a {name}: {exc}") from exc
+
+
+def _pack(value: Any) -> bytes:
+    try:
+        return _encoder.encode(value if _is_plain(value, 0) else _lower(value, 0))
+    except RecursionError as exc:
+        raise KvValueError("the value is nested too deeply") from exc
+    except (TypeError, ValueError, OverflowError) as exc:
+        if isinstance(exc, KvValueError):
+            raise
+        raise KvValueError(f"the value cannot be stored: {exc}") from exc
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Return whether MessagePack keeps every type in `value`: the quick way for nearly every value."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if kind is int:
+        fits: bool = -(1 << 63) <= value < 1 << 64
+        return fits
+    if depth >= limits.MAX_VALUE_DEPTH:
+        return False
+    if kind is list:
+        return all(type(item) in _SCALARS or _is_plain(item, depth + 1) for item in value)
+    if kind is dict:
+        return all(
+            type(name) is str and (type(item) in _SCALARS or _is_plain(item, depth + 1))
+            for name, item in value.items()
+        )
+    return False
+
+
+def _lower(value: Any, depth: int) -> Any:
+    """Return `value` made of what MessagePack keeps, and extensions for the rest."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if isinstance(value, int) and not isinstance(value, Enum):
+        return _lower_int(value)
+    if depth >= limits.MAX_VALUE_DEPTH:
+        raise KvValueError(
+            f"the value is nested too deeply or contains itself: at most {limits.MAX_VALUE_DEPTH} levels"
+        )
+    if isinstance(value, Mapping):
+        return {_lower_name(name): _lower(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_lower(item, depth + 1) for item in value]
+    if isinstance(value, set | frozenset):
+        return _lower_set(value, depth)
+    if isinstance(value, Enum):
+        return _lower(value.value, depth + 1)
+    if isinstance(value, msgspec.Struct):
+        return _lower_struct(value, depth)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _lower(getattr(value, f.name), depth + 1) for f in dataclasses.fields(value)}
+    return _lower_scalar(value)
+
+
+def _lower_set(value: set[Any] | frozenset[Any], depth: int) -> Any:
+    items = [_lower(item, depth + 1) for item in value]
+    if any(isinstance(item, dict) for item in items):
+        return items  # dataclasses became dicts, which no set can hold; `type=` makes them a set again
+    return Ext(_EXT_FROZENSET if isinstance(value, frozenset) else _EXT_SET, _encoder.encode(items))
+
+
+def _lower_int(value: int) -> Any:
+    if type(value) is U64:
+        return Ext(_EXT_U64, value.to_bytes(8, "little"))
+    if -(1 << 63) <= value < 1 << 64:
+        return int(value)
+    return Ext(_EXT_BIGINT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def _lower_name(name: Any) -> Any:
+    if type(name) is str or name is None or type(name) in (bool, float, bytes):
+        return name
+    if isinstance(name, Enum):
+        return _lower_name(name.value)
+    if isinstance(name, str):
+        return str.__str__(name)
+    if isinstance(name, int) and not isinstance(name, bool) and -(1 << 63) <= name < 1 << 64:
+        return int(name)
+    if isinstance(name, tuple):
+        return tuple(_lower_name(item) for item in name)
+    raise KvValueError(f"a dict's key is a str, int, float, bool, bytes or None, got {_shorten(name)}")
+
+
+def _lower_struct(value: msgspec.Struct, depth: int) -> Any:
+    config = value.__struct_config__
+    names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+    items = {encoded: item for name, encoded in names if (item := getattr(value, name)) is not msgspec.UNSET}
+    if config.array_like:
+        tag = [] if config.tag is None else [config.tag]
+        return tag + [_lower(item, depth + 1) for item in items.values()]
+    tagged = {} if config.tag is None else {config.tag_field: config.tag}
+    return tagged | {name: _lower(item, depth + 1) for name, item in items.items()}
+
+
+def _lower_scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, bytes | memoryview):
+        return bytes(value)
+    if isinstance(value, bytearray):
+        return Ext(_EXT_BYTEARRAY, bytes(value))
+    if isinstance(value, datetime):
+        return Ext(_EXT_DATETIME, value.isoformat().encode())
+    if isinstance(value, date):
+        return Ext(_EXT_DATE, value.isoformat().encode())
+    if isinstance(value, time):
+        return Ext(_EXT_TIME, value.isoformat().encode())
+    if isinstance(value, timedelta):
+        return Ext(_EXT_TIMEDELTA, str(value // _MICROSECOND).encode())
+    if isinstance(value, UUID):
+        return Ext(_EXT_UUID, value.bytes)
+    if isinstance(value, Decimal):
+        return Ext(_EXT_DECIMAL, str(value).encode())
+    raise KvValueError(f"a value of type {type(value).__name__} cannot be stored")
+
+
+def _raise_extension(code: int, data: memoryview) -> Any:
+    raw = bytes(data)
+    if code in (_EXT_SET, _EXT_FROZENSET):
+        # A list inside a set was a tuple: nothing else that becomes a list can be hashed.
+        items = (_freeze(item) for item in _decoder.decode(raw))
+        return set(items) if code == _EXT_SET else frozenset(items)
+    if code == _EXT_U64:
+        return decode_u64(raw)
+    if code == _EXT_BIGINT:
+        return int.from_bytes(raw, "big", signed=True)
+    if code == _EXT_BYTEARRAY:
+        return bytearray(raw)
+    if code == _EXT_UUID:
+        return UUID(bytes=raw)
+    return _raise_text(code, raw.decode())
+
+
+def _raise_text(code: int, text: str) -> Any:
+    if code == _EXT_DATETIME:
+        return datetime.fromisoformat(text)
+    if code == _EXT_DATE:
+        return date.fromisoformat(text)
+    if code == _EXT_TIME:
+        return time.fromisoformat(text)
+    if code == _EXT_TIMEDELTA:
+        return timedelta(microseconds=int(text))
+    if code == _EXT_DECIMAL:
+        return Decimal(text)
+    raise ValueError(f"unknown extension {code}")
+
+
+def _freeze(item: Any) -> Any:
+    return tuple(_freeze(inner) for inner in item) if isinstance(item, list) else item
+
+
+def _shorten(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # a broken __repr__ must not hide the real mistake; huge ints cannot be printed either
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ext_hook=_raise_extension)

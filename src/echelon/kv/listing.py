@@ -1,0 +1,166 @@
+"""Lists: which keys a selector means, and reading them batch by batch."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from echelon.errors import KvKeyError, KvLimitError, KvUsageError
+from echelon.kv import limits
+from echelon.kv.backend import KeyRange, Record
+from echelon.kv.codec import Key, encode_key
+from echelon.kv.entry import Entry
+
+T = TypeVar("T")
+
+
+class Bounds(NamedTuple):
+    """The encoded keys from `start` up to and without `end`; `common` is what cursors leave out."""
+
+    start: bytes
+    end: bytes
+    common: bytes
+
+
+def encode_for_read(key: Key) -> bytes:
+    """Return the encoded key; raises KvKeyError when it is too large to be looked for."""
+    encoded = encode_key(key)
+    if len(encoded) > limits.MAX_READ_KEY_BYTES:
+        raise KvKeyError(
+            f"the key is too large to read: {len(encoded)} bytes, at most {limits.MAX_READ_KEY_BYTES}"
+        )
+    return encoded
+
+
+def select(prefix: Key | None, start: Key | None, end: Key | None) -> Bounds:
+    """Return the keys a selector means; raises KvUsageError when it means none."""
+    if prefix is None:
+        return _select_between(start, end)
+    if start is not None and end is not None:
+        raise KvUsageError("a list takes prefix with start or end, not with both")
+    common = encode_key(prefix)
+    if len(common) >= limits.MAX_READ_KEY_BYTES:
+        raise KvKeyError(
+            f"the prefix is too large: {len(common)} bytes, at most {limits.MAX_READ_KEY_BYTES - 1}"
+        )
+    low, high = common + b"\x00", common + b"\xff"
+    if start is not None:
+        low = _inside(prefix, common, start, "start")
+    if end is not None:
+        high = _inside(prefix, common, end, "end")
+    return Bounds(low, high, common)
+
+
+def _select_between(start: Key | None, end: Key | None) -> Bounds:
+    if start is None or end is None:
+        raise KvUsageError("a list takes prefix=, or start= and end= together; prefix=() lists everything")
+    low, high = encode_for_read(start), encode_for_read(end)
+    if low > high:
+        raise KvUsageError("the start key of a list lies after its end key; reverse=True keeps their order")
+    differ = (at for at, (one, other) in enumerate(zip(low, high, strict=False)) if one != other)
+    shared = next(differ, min(len(low), len(high)))
+    return Bounds(low, high, low[:shared])
+
+
+def _inside(prefix: Key, common: bytes, bound: Key, name: str) -> bytes:
+    encoded = encode_for_read(bound)
+    if not encoded.startswith(common) or len(encoded) == len(common):
+        raise KvUsageError(f"the {name} key of a list must begin with its prefix and be longer: {prefix!r}")
+    return encoded
+
+
+def resume(bounds: Bounds, cursor: str, reverse: bool) -> Bounds:
+    """Return what is left after `cursor`; raises KvUsageError when it is not one of this list."""
+    if not isinstance(cursor, str):
+        raise KvUsageError(f"a cursor is a str from .cursor of an earlier list, got {type(cursor).__name__}")
+    try:
+        last = bounds.common + base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise KvUsageError("the cursor is not valid; pass one that .cursor of an earlier list gave") from exc
+    if not bounds.start <= last < bounds.end:
+        raise KvUsageError("the cursor is out of bounds: it comes from a list with other keys")
+    return bounds._replace(end=last) if reverse else bounds._replace(start=last + b"\0")
+
+
+def check_count(name: str, value: int, most: int | None = None) -> int:
+    """Return `value` if it is a positive int, at most `most`; raises KvUsageError or KvLimitError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise KvUsageError(f"{name} of a list is a positive int, got {value!r}")
+    if most is not None and value > most:
+        raise KvLimitError(f"{name} of a list is at most {most}, got {value}")
+    return value
+
+
+class Listing(Generic[T]):
+    """The entries of a list, in order of their keys: `async for entry in listing`.
+
+    Each batch is read from its own snapshot; between two batches the event loop gets a turn.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Sequence[KeyRange]], Awaitable[list[list[Record]]]],
+        load: Callable[[Record], Entry[T]],
+        bounds: Bounds,
+        *,
+        limit: int | None,
+        reverse: bool,
+        batch_size: int,
+    ) -> None:
+        self._read = read
+        self._load = load
+        self._bounds = bounds
+        self._left = limit
+        self._reverse = reverse
+        self._batch_size = batch_size
+        self._batch: list[Record] = []
+        self._at = 0
+        self._last: bytes | None = None
+        self._exhausted = False
+        self._is_last_batch = False
+
+    @property
+    def cursor(self) -> str:
+        """Where to go on: pass it as `cursor=` to a list of the same keys. Empty when nothing is left.
+
+        Raises KvUsageError before the first entry was asked for.
+        """
+        if self._exhausted:
+            return ""
+        if self._last is None:
+            raise KvUsageError("a list has a cursor only after its first entry was read")
+        return base64.urlsafe_b64encode(self._last[len(self._bounds.common) :]).decode()
+
+    def __aiter__(self) -> Listing[T]:
+        return self
+
+    async def __anext__(self) -> Entry[T]:
+        if self._left == 0:
+            raise StopAsyncIteration
+        if self._at == len(self._batch):
+            await self._fill()
+        record = self._batch[self._at]
+        self._at += 1
+        entry = self._load(record)
+        self._last = record.key
+        if self._left is not None:
+            self._left -= 1
+        return entry
+
+    async def _fill(self) -> None:
+        if not self._is_last_batch:
+            start, end, _ = self._bounds
+            if self._batch:
+                await asyncio.sleep(0)
+            if self._last is not None:
+                start, end = (start, self._last) if self._reverse else (self._last + b"\0", end)
+            size = self._batch_size if self._left is None else min(self._batch_size, self._left)
+            self._batch = (await self._read([KeyRange(start, end, size, self._reverse)]))[0]
+            self._at = 0
+            self._is_last_batch = len(self._batch) < size
+        if self._at == len(self._batch):
+            self._exhausted = True
+            raise StopAsyncIteration

@@ -1,0 +1,87 @@
+"""A backend that tells telemetry how many operations, how long and how large; never keys or values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Record
+
+if TYPE_CHECKING:
+    from echelon.telemetry import Telemetry
+
+SPAN: Final = "kv.operation"
+OPERATIONS: Final = "echelon_kv_operations_total"
+SECONDS: Final = "echelon_kv_operation_seconds"
+
+
+class ObservedBackend:
+    """Passes everything on to another Backend and reports it; a store without telemetry does without this."""
+
+    def __init__(self, backend: Backend, telemetry: Telemetry) -> None:
+        self._backend = backend
+        self._telemetry = telemetry
+
+    async def read(self, ranges: Sequence[KeyRange]) -> list[list[Record]]:
+        """Report a get, get_many or list."""
+        operation = _name_read(ranges)
+        started = time.perf_counter()
+        try:
+            if not self._telemetry.tracing:
+                return await self._backend.read(ranges)
+            with self._telemetry.span(SPAN, operation=operation, ranges=len(ranges)) as span:
+                found = await self._backend.read(ranges)
+                span.set(entries=sum(map(len, found)))
+                return found
+        finally:
+            self._report(operation, started)
+
+    async def write(self, commit: Commit) -> CommitResult:
+        """Report a set, delete or atomic."""
+        operation = _name_write(commit)
+        started = time.perf_counter()
+        try:
+            if not self._telemetry.tracing:
+                return await self._backend.write(commit)
+            with self._telemetry.span(
+                SPAN,
+                operation=operation,
+                checks=len(commit.checks),
+                mutations=len(commit.mutations),
+                bytes=commit.size,
+            ) as span:
+                result = await self._backend.write(commit)
+                span.set(ok=result.ok)
+                return result
+        finally:
+            self._report(operation, started)
+
+    async def sweep(self) -> float:
+        """Report a sweep."""
+        started = time.perf_counter()
+        try:
+            return await self._backend.sweep()
+        finally:
+            self._report("sweep", started)
+
+    async def close(self) -> None:
+        """Close the backend below."""
+        await self._backend.close()
+
+    def _report(self, operation: str, started: float) -> None:
+        self._telemetry.count(OPERATIONS, operation=operation)
+        self._telemetry.observe(SECONDS, time.perf_counter() - started, operation=operation)
+
+
+def _name_read(ranges: Sequence[KeyRange]) -> str:
+    if len(ranges) == 1:
+        return "get" if ranges[0].end is None else "list"
+    return "get_many"
+
+
+def _name_write(commit: Commit) -> str:
+    if commit.checks or len(commit.mutations) != 1:
+        return "atomic"
+    action = commit.mutations[0].action
+    return action.name.lower() if action in (Action.SET, Action.DELETE) else "atomic"

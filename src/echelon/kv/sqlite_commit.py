@@ -1,0 +1,152 @@
+"""Applying commits to SQLite: many in one transaction, each of them whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from echelon.errors import KvError, KvValueError
+from echelon.kv import limits
+from echelon.kv.backend import Action, Check, Commit, CommitResult, Mutation
+from echelon.kv.codec import Encoding, decode_u64
+from echelon.kv.sqlite_file import storage_error
+
+_READ_VERSION: Final = "select version from meta where id = 1"
+_WRITE_VERSION: Final = "update meta set version = ? where id = 1"
+_READ_STAMP: Final = "select version from kv where key = ?1 and (expires is null or expires > ?2)"
+_READ_VALUE: Final = "select value, encoding from kv where key = ?1 and (expires is null or expires > ?2)"
+_SET: Final = """
+insert into kv(key, value, encoding, version, expires) values (?1, ?2, ?3, ?4, ?5)
+on conflict(key) do update set value = excluded.value, encoding = excluded.encoding,
+version = excluded.version, expires = excluded.expires
+"""
+_DELETE: Final = "delete from kv where key = ?"
+_SWEEP: Final = (
+    "delete from kv where key in (select key from kv where expires <= ?1 order by expires limit ?2)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Remove entries whose time has passed, at most `limit`; the outcome is how many were removed."""
+
+    limit: int = limits.MAX_SWEEP_ENTRIES
+    size: int = 0
+
+
+Operation = Commit | Sweep
+Execute = Callable[..., Any]
+"""A cursor's execute; the schema is strict, so what a column holds needs no check here."""
+
+Outcome = CommitResult | int | Exception
+
+
+def format_stamp(version: int) -> str:
+    """Return the versionstamp of a commit number: 8 bytes and two zero bytes in hexadecimal."""
+    return f"{version:016x}0000"
+
+
+class Applier:
+    """Runs operations on the writing connection. Whoever calls it owns that connection for the time."""
+
+    def __init__(self, connection: apsw.Connection, path: str) -> None:
+        self._connection = connection
+        self._execute: Execute = connection.cursor().execute
+        self._path = path
+
+    def apply(self, group: Sequence[Operation]) -> list[Outcome]:
+        """Run `group` in one transaction and return one outcome for each; an error fails only its operation.
+
+        Raises apsw.BusyError when another process keeps the file locked; then nothing was done.
+        """
+        try:
+            return self._transact(group)
+        except apsw.BusyError:
+            raise
+        except apsw.Error as exc:
+            if len(group) == 1:
+                return [storage_error(exc, self._path)]
+        # The disk refused the group, none of which was acknowledged: find out for whom there is room.
+        return [outcome for operation in group for outcome in self.apply([operation])]
+
+    def _transact(self, group: Sequence[Operation]) -> list[Outcome]:
+        self._execute("begin immediate")
+        try:
+            first = version = self._execute(_READ_VERSION).fetchall()[0][0]
+            now = int(time.time() * 1000)
+            outcomes: list[Outcome] = []
+            for operation in group:
+                outcome = self._run(operation, version + 1, now)
+                if (type(outcome) is CommitResult and outcome.ok) or (type(outcome) is int and outcome):
+                    version += 1
+                outcomes.append(outcome)
+            if version != first:
+                self._execute(_WRITE_VERSION, (version,))
+            self._execute("commit")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._execute("rollback")
+            raise
+        return outcomes
+
+    def _run(self, operation: Operation, version: int, now: int) -> Outcome:
+        if isinstance(operation, Sweep):
+            self._execute(_SWEEP, (now, operation.limit))
+            return self._connection.changes()
+        failed = tuple(index for index, check in enumerate(operation.checks) if not self._holds(check, now))
+        if failed:
+            return CommitResult(None, failed)
+        mutations = operation.mutations
+        # Only arithmetic can fail after a change was made; everything else needs no way back.
+        if len(mutations) > 1 and any(mutation.action > Action.DELETE for mutation in mutations):
+            return self._guard(mutations, version, now)
+        try:
+            for mutation in mutations:
+                self._mutate(mutation, version, now)
+        except KvError as exc:
+            return exc
+        return CommitResult(format_stamp(version))
+
+    def _guard(self, mutations: Sequence[Mutation], version: int, now: int) -> Outcome:
+        self._execute("savepoint one")
+        try:
+            for mutation in mutations:
+                self._mutate(mutation, version, now)
+        except KvError as exc:
+            self._execute("rollback to one")
+            return exc
+        finally:
+            if self._connection.in_transaction:
+                self._execute("release one")
+        return CommitResult(format_stamp(version))
+
+    def _holds(self, check: Check, now: int) -> bool:
+        rows = self._execute(_READ_STAMP, (check.key, now)).fetchall()
+        return check.versionstamp == (format_stamp(rows[0][0]) if rows else None)
+
+    def _mutate(self, mutation: Mutation, version: int, now: int) -> None:
+        action, key, value, encoding, expires = mutation
+        if action == Action.SET:
+            self._execute(_SET, (key, value, encoding, version, expires))
+        elif action == Action.DELETE:
+            self._execute(_DELETE, (key,))
+        else:
+            rows = self._execute(_READ_VALUE, (key, now)).fetchall()
+            result = _combine(action, rows[0][0], rows[0][1], value) if rows else value
+            self._execute(_SET, (key, result, Encoding.U64, version, None))
+
+
+def _combine(action: Action, stored: bytes, encoding: int, operand: bytes) -> bytes:
+    name = action.name.lower()
+    if encoding != Encoding.U64:
+        raise KvValueError(f"{name} works on a U64 only: what is stored is not one; set it to U64(...) first")
+    left, right = int(decode_u64(stored)), int(decode_u64(operand))
+    if action == Action.SUM:
+        result = (left + right) & limits.MAX_U64
+    else:
+        result = min(left, right) if action == Action.MIN else max(left, right)
+    return result.to_bytes(8, "little")
