@@ -1,0 +1,93 @@
+"""The seam between the generator and a compiler: a job goes in, a module or diagnostics come out.
+
+Any object with the members of `Compiler` is one; deriving from `Compiler` supplies `warm` and `close`:
+
+    class Upper(Compiler):
+        name = "upper"
+        suffixes = (".upper",)
+
+        def probe(self) -> Probe:
+            return Probe(found=True, version="1")
+
+        async def compile(self, job: Job) -> Compiled:
+            return Compiled(my_compiler(job.text))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, get_args
+
+from echelon.errors import Diagnostic
+from echelon.runtime.signature import Signature
+
+Optimize = Literal["none", "speed", "size"]
+OPTIMIZE: Final[tuple[str, ...]] = get_args(Optimize)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether a compiler can be used here.
+
+    `version` is what people know it by; `revision` names everything else that changes its output.
+    `install` is what to type when it is missing, `detail` what was found or what is lacking.
+    """
+
+    found: bool
+    version: str = ""
+    revision: str = ""
+    install: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to compile: source files by relative path, of which `entry` is the one whose exports count.
+
+    `max_output` bounds the module in bytes. Names and sizes are checked; the texts are hostile.
+    """
+
+    files: Mapping[str, str]
+    entry: str
+    optimize: Optimize = "none"
+    max_output: int = 16 << 20
+
+    @property
+    def text(self) -> str:
+        return self.files[self.entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a compiler made: a module, or None and at least one diagnostic that says why not."""
+
+    wasm: bytes | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    signature: Signature | None = None
+
+
+class Compiler(Protocol):
+    """One language. Used on one event loop; `compile` may be called many times at once."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    def probe(self) -> Probe:
+        """Look for the compiler. May block; runs in a thread."""
+        ...
+
+    async def warm(self) -> None:
+        """Get ready ahead of the first compile; must not wait long and may do nothing."""
+        return
+
+    async def compile(self, job: Job) -> Compiled:
+        """Compile within the compiler's own limits on time and memory."""
+        ...
+
+    async def close(self) -> None:
+        """End every process the compiler started; later calls of `compile` may fail."""
+        return
+
+
+MEMBERS: Final = ("name", "suffixes", "probe", "warm", "compile", "close")

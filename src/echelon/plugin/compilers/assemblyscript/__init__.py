@@ -1,0 +1,1 @@
+"""TypeScript, by the AssemblyScript compiler in a process that stays."""

@@ -1,0 +1,234 @@
+"""TypeScript (AssemblyScript) to WebAssembly: a pool of compiler processes, and what their answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from echelon.errors import Busy, Diagnostic, ToolchainMissing
+from echelon.plugin import toolchain
+from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
+from echelon.plugin.compilers.assemblyscript.process import (
+    KIT,
+    WORKER,
+    Answer,
+    Export,
+    Message,
+    Settings,
+    Type,
+    Worker,
+    WorkerFailed,
+)
+from echelon.plugin.toolchain import JavascriptChoice
+from echelon.runtime.signature import Function, Signature, Value
+
+SECONDS: Final = 30.0
+MEMORY: Final = 1 << 30
+WAITING: Final = 64
+_LEVELS: Final = {"none": (0, 0), "speed": (3, 0), "size": (2, 2)}
+_LINE: Final = 64 << 20  # bytes of an answer, the module in base64 included
+_LIBRARY_CLASS: Final = re.compile(r"~lib/[a-z/]+/(?=[A-Z])")
+"""What stands before a class in a message, as in '~lib/string/String'; the user wrote 'String'."""
+_TOO_DEEP: Final = "too-deep"
+
+
+class AssemblyScript(Compiler):
+    """The language `typescript`.
+
+    `workers` processes of about 250 MB each are started when first needed and stay; `waiting` more compiles
+    may stand in line, then Busy. A compile that takes longer than `seconds`, or a process that grows beyond
+    `memory` bytes, is killed and replaced.
+    """
+
+    name = "typescript"
+    suffixes = (".ts",)
+
+    def __init__(
+        self,
+        javascript: JavascriptChoice = "auto",
+        *,
+        seconds: float = SECONDS,
+        memory: int = MEMORY,
+        workers: int = 1,
+        waiting: int = WAITING,
+        home: Path | None = None,
+    ) -> None:
+        self.javascript = javascript
+        self.seconds = seconds
+        self.memory = memory
+        self.waiting = waiting
+        self._home = home
+        self._in_line = 0
+        self._closed = False
+        self._settings: Settings | None = None
+        self._slots: asyncio.LifoQueue[asyncio.Task[Worker] | None] = asyncio.LifoQueue()
+        self._workers = workers
+        for _ in range(workers):
+            self._slots.put_nowait(None)
+
+    def probe(self) -> Probe:
+        version = toolchain.TYPESCRIPT_VERSION
+        runtime = toolchain.find_javascript(self.javascript)
+        if runtime is None:
+            wanted = "Deno" if self.javascript == "deno" else "Deno, nor Node 20 or newer,"
+            return Probe(
+                False, version, install=toolchain.INSTALL_JAVASCRIPT, detail=f"no {wanted} is installed here"
+            )
+        if not toolchain.typescript_installed(self._home):
+            return Probe(
+                False, version, install=toolchain.INSTALL_TYPESCRIPT, detail="the compiler is not installed"
+            )
+        revision = hashlib.sha256(WORKER.read_bytes() + KIT.read_bytes()).hexdigest()[:16]
+        return Probe(True, version, revision, detail=f"{runtime.kind} {runtime.version}")
+
+    async def warm(self) -> None:
+        """Start one process, in the background."""
+        settings = await self._find()
+        if not self._closed and not self._slots.empty():
+            slot = self._slots.get_nowait()
+            self._slots.put_nowait(slot or self._boot(settings))
+
+    async def compile(self, job: Job) -> Compiled:
+        if self._in_line >= self._workers + self.waiting:
+            raise Busy(f"{self._in_line} TypeScript compiles are in line already; try again later")
+        optimize, shrink = _LEVELS[job.optimize]
+        request: dict[str, object] = {
+            "files": dict(job.files),
+            "entry": job.entry,
+            "optimize": optimize,
+            "shrink": shrink,
+            "names": job.optimize != "size",
+            "output": job.max_output,
+        }
+        with self._standing_in_line():
+            try:
+                answer = await self._ask(request)
+            except WorkerFailed as exc:
+                return Compiled(None, (_unplaced(f"the compiler was stopped: {exc}"),))
+        return _compiled(answer)
+
+    async def close(self) -> None:
+        """End every process; a compile in flight fails. Closing twice is a no-op."""
+        self._closed = True
+        for _ in range(self._slots.qsize()):
+            task = self._slots.get_nowait()
+            if task is not None:
+                await _end(task)
+
+    @contextmanager
+    def _standing_in_line(self) -> Iterator[None]:
+        self._in_line += 1
+        try:
+            yield
+        finally:
+            self._in_line -= 1
+
+    async def _ask(self, request: dict[str, object]) -> Answer:
+        settings = await self._find()
+        slot = await self._slots.get()
+        keep: asyncio.Task[Worker] | None = None
+        started = False
+        try:
+            if self._closed:
+                raise WorkerFailed("the generator was closed")
+            if slot is not None and _dead(slot):
+                await _end(slot)
+                slot = None
+            slot = keep = slot or self._boot(settings)
+            worker = await _booted(slot, settings)
+            started, keep = True, None
+            answer = await worker.ask(request)
+            if not answer.fatal and worker.rss <= self.memory:
+                keep = slot
+            return answer
+        finally:
+            try:
+                if slot is not None and (slot is not keep or self._closed):
+                    await _end(slot)
+            finally:
+                # After a failure the replacement boots now, so that the next compile finds it ready.
+                fresh = self._boot(settings) if started and keep is None and not self._closed else None
+                self._slots.put_nowait(fresh if keep is None or self._closed else keep)
+
+    def _boot(self, settings: Settings) -> asyncio.Task[Worker]:
+        return asyncio.create_task(Worker.start(settings), name="echelon-typescript-boot")
+
+    async def _find(self) -> Settings:
+        """Find runtime and toolchain, once; raises ToolchainMissing."""
+        if self._settings is None:
+            probe, runtime = await asyncio.to_thread(
+                lambda: (self.probe(), toolchain.find_javascript(self.javascript))
+            )
+            if not probe.found or runtime is None:
+                raise ToolchainMissing(f"typescript: {probe.detail}: {probe.install}", install=probe.install)
+            base = self._home or toolchain.home()
+            self._settings = Settings(
+                javascript=runtime,
+                toolchain=toolchain.typescript_directory(base).resolve(),
+                cache=base / "toolchains" / "deno-cache",
+                seconds=self.seconds,
+                memory=self.memory,
+                line=_LINE,
+            )
+        return self._settings
+
+
+def _dead(slot: asyncio.Task[Worker]) -> bool:
+    return slot.done() and (slot.cancelled() or slot.exception() is not None or not slot.result().alive)
+
+
+async def _booted(slot: asyncio.Task[Worker], settings: Settings) -> Worker:
+    try:
+        return await asyncio.shield(slot)
+    except WorkerFailed as exc:
+        raise ToolchainMissing(
+            f"the TypeScript compiler does not start: {exc}; remove {settings.toolchain} and install it"
+            f" again: {toolchain.INSTALL_TYPESCRIPT}",
+            install=toolchain.INSTALL_TYPESCRIPT,
+        ) from exc
+
+
+async def _end(task: asyncio.Task[Worker]) -> None:
+    """Stop the process that a boot has started or is starting."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
+    if not task.cancelled() and task.exception() is None:
+        await task.result().stop()
+
+
+def _compiled(answer: Answer) -> Compiled:
+    found = [_diagnostic(message) for message in answer.diagnostics]
+    diagnostics = tuple(sorted(found, key=lambda item: (item.file or "", item.line, item.column)))
+    if answer.failure == _TOO_DEEP:
+        text = "the source nests too deeply, or makes types of types without end"
+        return Compiled(None, (*diagnostics, _unplaced(text)))
+    if answer.failure is not None:
+        return Compiled(None, (*diagnostics, _unplaced(f"the compiler failed: {answer.failure}")))
+    if answer.wasm is None:
+        return Compiled(None, diagnostics)
+    exports = {export.name: _function(export) for export in answer.exports}
+    return Compiled(answer.wasm, diagnostics, Signature("assemblyscript", "typescript", exports))
+
+
+def _unplaced(text: str) -> Diagnostic:
+    return Diagnostic(0, 0, "error", text)
+
+
+def _diagnostic(message: Message) -> Diagnostic:
+    text = _LIBRARY_CLASS.sub("", message.message)
+    if message.related is not None and message.related.file is not None:
+        text += f" (see {message.related.file}:{message.related.line}:{message.related.column})"
+    return Diagnostic(message.line, message.column, message.severity, text, message.file)
+
+
+def _function(export: Export) -> Function:
+    def values(types: list[Type]) -> tuple[Value, ...]:
+        return tuple(Value(item.type, item.name, item.wire) for item in types)
+
+    return Function(export.name, values(export.params), values(export.results))

@@ -1,0 +1,258 @@
+"""One compiler process: started under its runtime's own restrictions, asked one question at a time, killable.
+
+The process has no network, no way to write or to start programs, an environment of its own, and may read
+the toolchain only. It runs a compiler, never the source; the restrictions are for the day it has a hole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from echelon.errors import EchelonError
+from echelon.plugin.toolchain import Javascript, version_tuple
+
+HERE: Final = Path(__file__).resolve().parent
+WORKER: Final = HERE / "worker.mjs"
+KIT: Final = HERE / "echelon.ts"
+
+BOOT_SECONDS: Final = 60.0
+_HEAP_MIB: Final = 512
+_NURSERY_MIB: Final = 8  # a larger one makes the process 250 MB bigger and no faster
+_POLL_SECONDS: Final = 0.1
+_NODE_STABLE_PERMISSIONS: Final = (22, 13)
+
+
+class Place(msgspec.Struct):
+    """A position in a source file, from 1; 0 when unknown."""
+
+    line: int
+    column: int
+    file: str | None
+
+
+class Message(msgspec.Struct):
+    """One diagnostic of the compiler; `related` is the other place it speaks of."""
+
+    line: int
+    column: int
+    file: str | None
+    severity: str
+    message: str
+    related: Place | None
+
+
+class Type(msgspec.Struct):
+    """A parameter or result, as in runtime/signature.py."""
+
+    type: str
+    wire: str | dict[str, object]
+    name: str = ""
+
+
+class Export(msgspec.Struct):
+    """One exported function whose types can cross the boundary."""
+
+    name: str
+    params: list[Type]
+    results: list[Type]
+
+
+class Answer(msgspec.Struct):
+    """What the process says to one request; see worker.mjs."""
+
+    id: int
+    rss: int
+    wasm: bytes | None
+    diagnostics: list[Message]
+    exports: list[Export]
+    failure: str | None = None
+    fatal: bool = False
+
+
+class _Ready(msgspec.Struct):
+    ready: bool
+    version: str
+
+
+class WorkerFailed(EchelonError):
+    """The compiler process died, hung or outgrew its memory; it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to start the process and what it may use."""
+
+    javascript: Javascript
+    toolchain: Path
+    cache: Path
+    seconds: float
+    memory: int
+    line: int
+
+    def command(self) -> list[str]:
+        """Return the command line, with every permission withheld but reading two folders."""
+        heap = (f"--max-semi-space-size={_NURSERY_MIB}", f"--max-old-space-size={_HEAP_MIB}")
+        tail = [str(WORKER), str(self.toolchain), str(KIT)]
+        if self.javascript.kind == "deno":
+            flags: tuple[str, ...] = (
+                "--quiet", "--no-prompt", "--no-remote", "--no-config", "--no-lock", "--cached-only",
+                "--node-modules-dir=manual", f"--v8-flags={','.join(heap)}",
+                f"--allow-read={self.toolchain},{HERE}", "--allow-env=CI",
+            )  # fmt: skip
+            return [str(self.javascript.path), "run", *flags, *tail]
+        stable = version_tuple(self.javascript.version) >= _NODE_STABLE_PERMISSIONS
+        flags = (
+            "--no-warnings", "--permission" if stable else "--experimental-permission",
+            f"--allow-fs-read={self.toolchain}{os.sep}*", f"--allow-fs-read={HERE}{os.sep}*", *heap,
+        )  # fmt: skip
+        return [str(self.javascript.path), *flags, *tail]
+
+    def environ(self) -> dict[str, str]:
+        """Return all the process sees of its surroundings: nothing of the application's own."""
+        fixed = {"DENO_DIR": str(self.cache), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1", "CI": "1"}
+        if sys.platform == "win32":
+            fixed["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")  # without it no process starts there
+        return fixed
+
+
+class Worker:
+    """A running compiler. Ask it one thing at a time; after WorkerFailed it is of no more use."""
+
+    def __init__(self, settings: Settings, process: asyncio.subprocess.Process) -> None:
+        self.settings = settings
+        self.version = ""
+        self.rss = 0
+        self._process = process
+        self._asked = 0
+        self._errors: deque[bytes] = deque(maxlen=20)
+        self._drain = asyncio.create_task(self._read_errors())
+
+    @classmethod
+    async def start(cls, settings: Settings) -> Worker:
+        """Start a process and wait until it is ready; raises WorkerFailed."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *settings.command(),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=settings.toolchain,
+                env=settings.environ(),
+                limit=settings.line,
+                start_new_session=True,  # Ctrl-C reaches the application alone
+            )
+        except OSError as exc:
+            raise WorkerFailed(f"{settings.javascript.path}: cannot start: {exc.strerror}") from exc
+        worker = cls(settings, process)
+        try:
+            line = await worker._line(BOOT_SECONDS)
+            worker.version = msgspec.json.decode(line, type=_Ready).version
+        except msgspec.MsgspecError as exc:
+            await worker.stop()
+            raise WorkerFailed("the compiler process answers nonsense") from exc
+        except BaseException:
+            await worker.stop()
+            raise
+        return worker
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def ask(self, request: dict[str, object]) -> Answer:
+        """Send a request and return the answer; raises WorkerFailed. Cancelling it ends the process."""
+        self._asked += 1
+        data = msgspec.json.encode({"id": self._asked, **request}) + b"\n"
+        try:
+            stdin = self._stdin()
+            stdin.write(data)
+            line = await self._line(self.settings.seconds, stdin)
+            answer = msgspec.json.decode(line, type=Answer)
+        except (msgspec.MsgspecError, ValueError) as exc:
+            await self.stop()
+            raise WorkerFailed("the compiler process answers nonsense") from exc
+        except BaseException:
+            await self.stop()
+            raise
+        if answer.id != self._asked:
+            await self.stop()
+            raise WorkerFailed("the compiler process answers another question")
+        self.rss = answer.rss
+        return answer
+
+    async def stop(self) -> None:
+        """Kill the process with all it may have started, and wait until it is gone."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                if hasattr(os, "killpg"):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                else:
+                    self._process.kill()
+        await self._process.wait()
+        self._stdin().close()
+        await self._drain
+
+    def _stdin(self) -> asyncio.StreamWriter:
+        if self._process.stdin is None:
+            raise WorkerFailed("the compiler process has no standard input")
+        return self._process.stdin
+
+    async def _line(self, seconds: float, stdin: asyncio.StreamWriter | None = None) -> bytes:
+        """Wait for one line, watching time and memory; the request is still being written meanwhile."""
+        reading = asyncio.create_task(self._read(stdin))
+        deadline = asyncio.get_running_loop().time() + seconds
+        try:
+            while not reading.done():
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0:
+                    raise WorkerFailed(f"it took longer than {seconds:g} s")
+                await asyncio.wait((reading,), timeout=min(_POLL_SECONDS, left))
+                if not reading.done() and _resident(self.pid) > self.settings.memory:
+                    raise WorkerFailed(f"it needed more than {self.settings.memory >> 20} MiB of memory")
+            return reading.result()
+        finally:
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait((reading,))
+
+    async def _read(self, stdin: asyncio.StreamWriter | None) -> bytes:
+        if self._process.stdout is None:
+            raise WorkerFailed("the compiler process has no standard output")
+        if stdin is not None:
+            with suppress(ConnectionError):  # it died: reading says so
+                await stdin.drain()
+        line = await self._process.stdout.readline()
+        if line.endswith(b"\n"):
+            return line
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), 1.0)
+        said = b"".join(self._errors).decode("utf-8", "replace").strip()[-1000:]
+        raise WorkerFailed(f"the compiler process ended ({self._process.returncode}) {said}".rstrip())
+
+    async def _read_errors(self) -> None:
+        if self._process.stderr is not None:
+            while chunk := await self._process.stderr.read(4096):
+                self._errors.append(chunk)
+
+
+def _resident(pid: int) -> int:
+    """Return a process's resident bytes, 0 where the system does not tell."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_bytes().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

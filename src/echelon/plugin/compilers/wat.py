@@ -1,0 +1,44 @@
+"""WebAssembly text, through the assembler in libwasmtime."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from echelon.errors import Diagnostic
+from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
+from echelon.runtime import native
+
+_PLACE = re.compile(r"(?:-->|at) <anon>:(\d+):(\d+)")
+
+
+class Wat(Compiler):
+    """Assembles one file of text. The assembler bounds its own nesting; the job bounds the size."""
+
+    name = "wat"
+    suffixes = (".wat",)
+
+    def probe(self) -> Probe:
+        return Probe(found=True, version=f"wasmtime {native.engine_version()}")
+
+    async def compile(self, job: Job) -> Compiled:
+        if len(job.files) > 1:
+            return Compiled(None, (Diagnostic(0, 0, "error", "a module in text form is one file"),))
+        try:
+            return Compiled(await asyncio.to_thread(assemble, job.text))
+        except ValueError as exc:
+            return Compiled(None, (diagnose(str(exc), job.entry),))
+
+
+def assemble(text: str) -> bytes:
+    """Return the module; raises ValueError with the assembler's message."""
+    return native.load().wat2wasm(text)
+
+
+def diagnose(message: str, file: str) -> Diagnostic:
+    """Read the assembler's message: what is wrong, and "--> <anon>:4:3" or "at <anon>:4:3"."""
+    what = message.splitlines()[0].strip()
+    place = _PLACE.search(message)
+    if place is None:
+        return Diagnostic(0, 0, "error", what, file)
+    return Diagnostic(int(place[1]), int(place[2]), "error", _PLACE.sub("", what).strip(), file)

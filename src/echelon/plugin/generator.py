@@ -1,0 +1,378 @@
+"""Source in, WebAssembly out: picks the compiler, compiles each source once, keeps what came out.
+
+async with Generator(artifacts="artifacts") as generator:
+    artifact = await generator.compile("export function one(): i32 { return 1 }", language="typescript")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from echelon.errors import (
+    CompileError,
+    ConfigError,
+    Diagnostic,
+    EchelonError,
+    InvalidModule,
+    ToolchainMissing,
+)
+from echelon.plugin import sources, system, toolchain
+from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
+from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Job, Optimize, Probe
+from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
+from echelon.plugin.compilers.wat import Wat
+from echelon.plugin.sources import Source
+from echelon.runtime import binary
+from echelon.runtime import signature as signatures
+from echelon.telemetry import OFF
+
+if TYPE_CHECKING:
+    from echelon.telemetry import Telemetry
+
+REVISION: Final = 1
+"""Part of every key: raise it when the same compiler's output is processed differently here."""
+MAX_OUTPUT: Final = 16 << 20
+BINARY: Final = "wasm"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language the generator knows, and whether its compiler is here."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    probe: Probe
+
+
+class Generator:
+    """Compiles source to WebAssembly. Belongs to one event loop; `start` before use, `close` after.
+
+    `compilers` None means the built-in ones and those of installed packages. `artifacts` None means the
+    directory `artifacts` in Echelon's own. Sizes are bytes.
+    """
+
+    def __init__(
+        self,
+        compilers: Iterable[Compiler] | None = None,
+        artifacts: ArtifactStore | str | Path | None = None,
+        telemetry: Telemetry | None = None,
+        *,
+        max_source: int = sources.MAX_SOURCE,
+        max_output: int = MAX_OUTPUT,
+    ) -> None:
+        if not isinstance(artifacts, ArtifactStore):
+            artifacts = ArtifactStore(toolchain.home() / "artifacts" if artifacts is None else artifacts)
+        self.artifacts = artifacts
+        self.max_source = max_source
+        self.max_output = max_output
+        self._telemetry = telemetry or OFF
+        self._compilers: dict[str, Compiler] = {}
+        self._probes: dict[str, Probe] = {}
+        self._running: dict[str, _Flight] = {}
+        self._warming: set[asyncio.Task[None]] = set()
+        self._started = False
+        for compiler in default_compilers() if compilers is None else compilers:
+            self.register(compiler)
+
+    def register(self, compiler: Compiler) -> None:
+        """Add a language; raises ConfigError when it is not a compiler or its name or a suffix is taken."""
+        missing = [member for member in MEMBERS if not hasattr(compiler, member)]
+        if missing:
+            raise ConfigError(f"{compiler!r} is not a compiler: it lacks {', '.join(missing)}")
+        taken = {suffix: other.name for other in self._compilers.values() for suffix in other.suffixes}
+        if compiler.name in self._compilers or compiler.name == BINARY:
+            raise ConfigError(f'there is a compiler for "{compiler.name}" already')
+        for suffix in compiler.suffixes:
+            if not suffix.startswith(".") or suffix == ".wasm":
+                raise ConfigError(
+                    f'{compiler.name}: "{suffix}" cannot be its suffix; write one such as ".abc"'
+                )
+            if suffix in taken:
+                raise ConfigError(
+                    f'{compiler.name}: the suffix "{suffix}" belongs to {taken[suffix]} already'
+                )
+        self._compilers[compiler.name] = compiler
+
+    async def languages(self) -> tuple[Language, ...]:
+        """Return every language and the state of its compiler."""
+        return tuple(
+            [
+                Language(name, tuple(compiler.suffixes), await self._probe(compiler))
+                for name, compiler in self._compilers.items()
+            ]
+        )
+
+    def language_for(self, path: str | Path) -> str:
+        """Return the language of a file by its suffix ("wasm" for a module); raises ConfigError."""
+        suffix = Path(path).suffix
+        if suffix == ".wasm":
+            return BINARY
+        for compiler in self._compilers.values():
+            if suffix in compiler.suffixes:
+                return compiler.name
+        known = ", ".join(sorted(s for compiler in self._compilers.values() for s in compiler.suffixes))
+        raise ConfigError(
+            f"{path}: its language is not known; name one, or use one of {known}", key="language"
+        )
+
+    async def compile(
+        self,
+        source: Source,
+        language: str | None = None,
+        optimize: Optimize = "none",
+        name: str | None = None,
+    ) -> Artifact:
+        """Return the module made from a source: text, a file, or several files, the first being the entry.
+
+        Bytes may be text or a module; a module is only checked and stored. `name` is the file name that
+        diagnostics and the guest's own error messages give. Raises CompileError for the source,
+        ToolchainMissing, Busy, and ConfigError for the other arguments.
+        """
+        began = time.perf_counter()
+        self._require_started()
+        if optimize not in OPTIMIZE:
+            raise ConfigError(
+                f'optimize: "{optimize}" is not known; use {", ".join(OPTIMIZE)}', key="optimize"
+            )
+        language = language or self._language_of(source, name)
+        if isinstance(source, Path):
+            limit = self.max_output if language == BINARY else self.max_source
+            name = name or sources.plain(source.name)
+            source = await asyncio.to_thread(sources.read, source, limit)
+        if language == BINARY or (isinstance(source, bytes) and source[:4] == sources.WASM_MAGIC):
+            return await self._accept(source, began)
+        compiler = self._compiler(language)
+        files = sources.gather(source, compiler.suffixes[0], name, self.max_source)
+        probe = await self._require(compiler)
+        origin = files.digest()
+        key = _key(compiler, probe, optimize, origin, self.max_output)
+        found = self.artifacts.find(key)
+        if found is not None:
+            self._telemetry.count("echelon_compiles_total", language=language, result="cached")
+            return replace(found, compile_ms=_since(began))
+        work = _Work(compiler, probe, files, optimize, origin, key)
+        artifact, first = await self._once(work)
+        return replace(artifact, cached=not first, compile_ms=_since(began))
+
+    async def start(self) -> None:
+        """Open the store and get the compilers ready in the background; starting twice is a no-op."""
+        if self._started:
+            return
+        await asyncio.to_thread(self.artifacts.open)
+        self._started = True
+        for compiler in self._compilers.values():
+            task = asyncio.create_task(self._warm(compiler), name=f"echelon-warm-{compiler.name}")
+            self._warming.add(task)
+            task.add_done_callback(self._warming.discard)
+
+    async def close(self) -> None:
+        """End the compilers; compiles in flight fail. Closing twice is a no-op."""
+        self._started = False
+        tasks = [*self._warming, *(flight.task for flight in self._running.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for compiler in self._compilers.values():
+            await compiler.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _require_started(self) -> None:
+        if not self._started:
+            raise EchelonError("the generator is not running: use `async with Generator()` or await start()")
+
+    def _language_of(self, source: Source, name: str | None) -> str:
+        if isinstance(source, Path):
+            return self.language_for(source)
+        if isinstance(source, bytes) and source[:4] == sources.WASM_MAGIC:
+            return BINARY
+        if not isinstance(source, str | bytes) and source:
+            return self.language_for(next(iter(source)))
+        if name is not None and Path(name).suffix:
+            return self.language_for(name)
+        raise ConfigError(f"language: say which; known are {', '.join(self._compilers)}", key="language")
+
+    def _compiler(self, language: str) -> Compiler:
+        compiler = self._compilers.get(language)
+        if compiler is None:
+            known = ", ".join(self._compilers)
+            raise ConfigError(f'language: "{language}" is not known; known are {known}', key="language")
+        return compiler
+
+    async def _probe(self, compiler: Compiler) -> Probe:
+        """Look for a compiler; what was found stays found, what was missing is looked for again."""
+        probe = self._probes.get(compiler.name)
+        if probe is None:
+            probe = await asyncio.to_thread(compiler.probe)
+            if probe.found:
+                self._probes[compiler.name] = probe
+        return probe
+
+    async def _require(self, compiler: Compiler) -> Probe:
+        probe = await self._probe(compiler)
+        if not probe.found:
+            why = probe.detail or "its compiler is not installed"
+            message = f"{compiler.name}: {why}; type: {probe.install}"
+            raise ToolchainMissing(message, install=probe.install)
+        return probe
+
+    async def _warm(self, compiler: Compiler) -> None:
+        """Get one compiler ready; whatever fails here is reported by the first compile that needs it."""
+        with suppress(EchelonError):
+            if (await self._probe(compiler)).found:
+                await compiler.warm()
+
+    async def _accept(self, source: Source, began: float) -> Artifact:
+        """Check and store a module that was compiled elsewhere."""
+        if not isinstance(source, bytes):
+            raise ConfigError("source: a module is given as bytes or as a path", key="source")
+        if len(source) > self.max_output:
+            raise CompileError(f"the module has {len(source)} bytes, at most {self.max_output} are accepted")
+        digest = digest_of(source)
+        found = self.artifacts.get(digest)
+        if found is None:
+            info = binary.parse(source)
+            section = binary.custom_section(source, info, signatures.SECTION)
+            found = Artifact(source, digest, BINARY, signature=_signature(section))
+            await asyncio.to_thread(self.artifacts.put, found)
+        return replace(found, compile_ms=_since(began))
+
+    async def _once(self, work: _Work) -> tuple[Artifact, bool]:
+        """Run a compile, or wait for the one that runs; it is cancelled when nobody waits for it any more."""
+        flight = self._running.get(work.key)
+        first = flight is None
+        if flight is None:
+            flight = self._running[work.key] = _Flight(asyncio.create_task(self._run(work)))
+            flight.task.add_done_callback(lambda _task: self._running.pop(work.key, None))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task), first
+        except asyncio.CancelledError:
+            if not self._started and flight.task.cancelled():
+                raise EchelonError("the generator was closed during the compile") from None
+            raise
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._running.pop(work.key, None)
+                flight.task.cancel()
+
+    async def _run(self, work: _Work) -> Artifact:
+        language, began, result = work.compiler.name, time.perf_counter(), "failed"
+        try:
+            with self._telemetry.span("generator.compile", language=language, optimize=work.optimize) as span:
+                job = Job(work.files.texts, work.files.entry, work.optimize, self.max_output)
+                artifact = _artifact(await work.compiler.compile(job), work, self.max_output)
+                span.set(bytes=len(artifact.wasm))
+                await asyncio.to_thread(self.artifacts.put, artifact, work.key)
+                result = "compiled"
+                return artifact
+        finally:
+            self._telemetry.count("echelon_compiles_total", language=language, result=result)
+            self._telemetry.observe("echelon_compile_seconds", time.perf_counter() - began, language=language)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    compiler: Compiler
+    probe: Probe
+    files: sources.Files
+    optimize: Optimize
+    origin: str
+    key: str
+
+
+@dataclass(slots=True)
+class _Flight:
+    task: asyncio.Task[Artifact]
+    waiting: int = 0
+
+
+def default_compilers() -> list[Compiler]:
+    """Return the built-in compilers and those of installed packages; raises ConfigError for a broken one."""
+    found: list[Compiler] = [Wat(), AssemblyScript()]
+    return found + [system.instance(plugin) for plugin in system.load(system.COMPILERS)]
+
+
+def _key(compiler: Compiler, probe: Probe, optimize: str, origin: str, max_output: int) -> str:
+    parts = (str(REVISION), compiler.name, probe.version, probe.revision, optimize, str(max_output), origin)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 3)
+
+
+def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
+    """Check what a compiler made and write the signature into it; raises CompileError."""
+    diagnostics = tuple(_named(item, work.files) for item in compiled.diagnostics)
+    wasm, signature = compiled.wasm, compiled.signature
+    if wasm is None:
+        raise _failure(diagnostics)
+    if len(wasm) > limit:
+        raise CompileError(f"the module has {len(wasm)} bytes, at most {limit} are allowed", diagnostics)
+    if signature is not None:
+        wasm = binary.add_custom_section(wasm, signatures.SECTION, _section(signature, diagnostics))
+    try:
+        binary.parse(wasm)
+    except InvalidModule as exc:
+        raise CompileError(f"the module is not accepted: {exc}", diagnostics) from exc
+    return Artifact(
+        wasm=wasm,
+        digest=digest_of(wasm),
+        language=work.compiler.name,
+        diagnostics=diagnostics,
+        signature=signature,
+        compiler=f"{work.compiler.name} {work.probe.version}",
+        optimize=work.optimize,
+        source_digest=f"sha256:{work.origin}",
+    )
+
+
+def _failure(diagnostics: tuple[Diagnostic, ...]) -> CompileError:
+    errors = [item for item in diagnostics if item.severity == "error"]
+    if not errors:
+        return CompileError("the compiler gave neither a module nor an error", diagnostics)
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    first = errors[0]
+    return CompileError(f"{first if first.line else first.message}{more}", diagnostics)
+
+
+def _named(item: Diagnostic, files: sources.Files) -> Diagnostic:
+    """Leave out the made-up name of a source that has none."""
+    return item if files.named or item.file != files.entry else replace(item, file=None)
+
+
+def _section(signature: signatures.Signature, diagnostics: tuple[Diagnostic, ...]) -> bytes:
+    content = signatures.encode(signature)
+    if len(content) > signatures.MAX_BYTES:
+        raise CompileError(
+            f"the signature of the exports has {len(content)} bytes, at most {signatures.MAX_BYTES} are kept;"
+            " export fewer functions",
+            diagnostics,
+        )
+    return content
+
+
+def _signature(section: bytes | None) -> signatures.Signature | None:
+    if section is None:
+        return None
+    try:
+        return signatures.decode(section)
+    except ValueError as exc:
+        raise InvalidModule(str(exc)) from exc
