@@ -1,0 +1,30 @@
+"""Telemetry: traces through OpenTelemetry, metrics as Prometheus text, logs with trace ids."""
+
+from echelon.telemetry.core import OFF as OFF
+from echelon.telemetry.core import Telemetry as Telemetry
+from echelon.telemetry.logs import JsonFormatter as JsonFormatter
+from echelon.telemetry.logs import TextFormatter as TextFormatter
+from echelon.telemetry.logs import configure_logging as configure_logging
+from echelon.telemetry.metrics import CONTENT_TYPE as CONTENT_TYPE
+from echelon.telemetry.names import CALLS_WAITING as CALLS_WAITING
+from echelon.telemetry.names import COMPILE_SECONDS as COMPILE_SECONDS
+from echelon.telemetry.names import COMPILES as COMPILES
+from echelon.telemetry.names import GENERATOR_COMPILE as GENERATOR_COMPILE
+from echelon.telemetry.names import GUEST_CALL_SECONDS as GUEST_CALL_SECONDS
+from echelon.telemetry.names import GUEST_CALLS as GUEST_CALLS
+from echelon.telemetry.names import GUEST_WAIT_SECONDS as GUEST_WAIT_SECONDS
+from echelon.telemetry.names import HTTP_REQUEST as HTTP_REQUEST
+from echelon.telemetry.names import HTTP_REQUEST_SECONDS as HTTP_REQUEST_SECONDS
+from echelon.telemetry.names import HTTP_REQUESTS as HTTP_REQUESTS
+from echelon.telemetry.names import INSTANCES_LIVE as INSTANCES_LIVE
+from echelon.telemetry.names import KV_OPERATION as KV_OPERATION
+from echelon.telemetry.names import KV_OPERATION_SECONDS as KV_OPERATION_SECONDS
+from echelon.telemetry.names import KV_OPERATIONS as KV_OPERATIONS
+from echelon.telemetry.names import MODULE_LOADS as MODULE_LOADS
+from echelon.telemetry.names import MODULES_LOADED as MODULES_LOADED
+from echelon.telemetry.names import REGISTRY as REGISTRY
+from echelon.telemetry.names import WASM_CALL as WASM_CALL
+from echelon.telemetry.names import WASM_LOAD as WASM_LOAD
+from echelon.telemetry.names import Name as Name
+from echelon.telemetry.spans import NO_SPAN as NO_SPAN
+from echelon.telemetry.spans import Span as Span
