@@ -39,7 +39,9 @@ class Kind(Protocol):
 
 def refuse(key: str, value: object, valid: str, hint: str = "") -> ConfigError:
     """Return the error for a value that is not valid."""
-    shown = f'"{value}"' if isinstance(value, str) else _shorten(repr(value))
+    shown = repr(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, str) and value.isprintable():
+        shown = f'"{value}"'
     return ConfigError(f"{key}: {_shorten(shown)} is not {valid}{hint}", key=key)
 
 

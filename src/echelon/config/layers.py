@@ -192,20 +192,21 @@ def _checked(check: Callable[[Any, str], Any], value: Any, key: str, source: str
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    """Say which known name was meant, or where the known ones are."""
+    """Say which known name was meant, or what is known at its place."""
     known = list(names)
-    last = name.rpartition(".")[2]
-    matches = [n for n in known if "." in n and n.rpartition(".")[2] == last and last != name]
-    matches += [n for n in difflib.get_close_matches(name, known, n=3, cutoff=0.7) if n not in matches]
-    matches += [n for n in known if "." in n and n.rpartition(".")[2] == name and n not in matches]
+    separator = "_" if name.startswith(PREFIX) else "."
+    section, _, last = name.removeprefix(PREFIX).rpartition(separator)
+    siblings = {
+        n.rpartition(".")[2]: n for n in known if separator == "." and n.rpartition(".")[0] == section
+    }
+    tables = {n.rpartition(".")[0] for n in known if "." in n}
+    matches = (
+        [siblings[near] for near in difflib.get_close_matches(last, siblings)]
+        or [n for n in known if n.endswith(separator + last)]
+        or difflib.get_close_matches(name, [*known, *sorted(tables)], cutoff=0.75)
+    )
     if matches:
         return "did you mean " + " or ".join(f'"{match}"' for match in matches[:3]) + "?"
-    section = name.rpartition(".")[0]
-    siblings = (
-        [n for n in known if n.startswith(f"{section}.") and "." not in n[len(section) + 1 :]]
-        if section
-        else []
-    )
-    if siblings:
-        return f"[{section}] has " + ", ".join(n.rpartition(".")[2] for n in siblings)
-    return "docs/configuration.md lists them all, and so does `echelon config`"
+    if section and siblings:
+        return f"[{section}] has " + ", ".join(siblings)
+    return "`echelon config` lists what is known"

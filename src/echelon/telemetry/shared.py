@@ -2,8 +2,8 @@
 
 A worker writes its own file, and reads those of the others when it is asked for the sum. Only what stands in
 a file is ever reported, so a counter does not go down when the worker that held it is killed. The files are
-those of one *boot*, one run of a server: of the workers that the same `multiprocessing` parent started. What a
-dead worker of this boot counted is folded into the file of totals; files of an earlier boot are deleted.
+those of one *boot*, one run of a server: of the workers that the same `multiprocessing` parent started. What
+a dead worker of this boot counted is folded into the file of totals; files of an earlier boot are deleted.
 """
 
 from __future__ import annotations
