@@ -15,9 +15,9 @@ Any object with the members of `Compiler` is one; deriving from `Compiler` suppl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 from echelon.errors import Diagnostic
 from echelon.runtime.signature import Signature
@@ -88,6 +88,15 @@ class Compiler(Protocol):
     async def close(self) -> None:
         """End every process the compiler started; later calls of `compile` may fail."""
         return
+
+
+@runtime_checkable
+class Importing(Protocol):
+    """What a compiler may offer besides, so that a source given as a path brings the files it imports."""
+
+    def imports(self, path: str, text: str) -> Iterable[str]:
+        """Return the relative paths where files imported by `path` may be; most will not exist."""
+        ...
 
 
 MEMBERS: Final = ("name", "suffixes", "probe", "warm", "compile", "close")

@@ -26,7 +26,7 @@ from echelon.errors import (
 )
 from echelon.plugin import sources, system, toolchain
 from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
-from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Job, Optimize, Probe
+from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Importing, Job, Optimize, Probe
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.compilers.wat import Wat
 from echelon.plugin.sources import Source
@@ -144,9 +144,8 @@ class Generator:
             )
         language = language or self._language_of(source, name)
         if isinstance(source, Path):
-            limit = self.max_output if language == BINARY else self.max_source
             name = name or sources.plain(source.name)
-            source = await asyncio.to_thread(sources.read, source, limit)
+            source = await asyncio.to_thread(self._read, source, language)
         if language == BINARY or (isinstance(source, bytes) and source[:4] == sources.WASM_MAGIC):
             return await self._accept(source, began)
         compiler = self._compiler(language)
@@ -195,6 +194,15 @@ class Generator:
     def _require_started(self) -> None:
         if not self._started:
             raise EchelonError("the generator is not running: use `async with Generator()` or await start()")
+
+    def _read(self, path: Path, language: str) -> bytes | dict[str, str]:
+        """Read a source file, with the files it imports where its language tells them."""
+        content = sources.read(path, self.max_output if language == BINARY else self.max_source)
+        compiler = self._compilers.get(language)
+        if isinstance(compiler, Importing) and content[:4] != sources.WASM_MAGIC:
+            texts = sources.with_imports(path, content, compiler, self.max_source)
+            return texts if len(texts) > 1 else content
+        return content
 
     def _language_of(self, source: Source, name: str | None) -> str:
         if isinstance(source, Path):

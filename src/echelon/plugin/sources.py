@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from echelon.errors import CompileError, ConfigError, Diagnostic
+from echelon.plugin.compiler import Importing
 
 Source = str | bytes | Path | Mapping[str, str]
 
@@ -50,6 +51,25 @@ def read(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise CompileError(f"{path}: the file has more than {limit} bytes, the limit for source")
     return content
+
+
+def with_imports(path: Path, content: bytes, compiler: Importing, limit: int) -> dict[str, str]:
+    """Return a source file and the files it imports, by path relative to its folder; none outside it."""
+    root = path.parent.resolve()
+    entry = plain(path.name)
+    texts = {entry: text_of(content, entry)}
+    waiting = [entry]
+    while waiting:
+        importer = waiting.pop()
+        for found in compiler.imports(importer, texts[importer]):
+            file = (root / found).resolve()
+            if found in texts or not file.is_relative_to(root) or not file.is_file():
+                continue
+            if len(texts) == MAX_FILES:
+                raise CompileError(f"{path}: it imports more than {MAX_FILES - 1} files")
+            texts[found] = text_of(read(file, limit), found)
+            waiting.append(found)
+    return texts
 
 
 def gather(source: str | bytes | Mapping[str, str], suffix: str, name: str | None, limit: int) -> Files:

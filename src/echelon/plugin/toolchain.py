@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -81,12 +81,20 @@ def find_javascript(choice: JavascriptChoice = "auto") -> Javascript | None:
 
 
 def _find_deno() -> Javascript | None:
-    try:
-        path = str(importlib.import_module("deno").find_deno_bin())
-    except (ImportError, OSError):
-        path = shutil.which("deno") or ""
+    path = _packaged_deno() or shutil.which("deno")
     version = _version([path, "--version"]) if path else None
-    return Javascript("deno", Path(path), version) if version else None
+    return Javascript("deno", Path(path), version) if path and version else None
+
+
+def _packaged_deno() -> str | None:
+    """Return the program of the `deno` package. Its own finder fails now and then when threads call it."""
+    try:
+        package = importlib.metadata.distribution("deno")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [file for file in package.files or () if file.stem == "deno" and file.suffix in ("", ".exe")]
+    programs = [Path(str(package.locate_file(file))).resolve() for file in found]
+    return next((str(path) for path in programs if path.is_file()), None)
 
 
 def _find_node() -> Javascript | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ _LEVELS: Final = {"none": (0, 0), "speed": (3, 0), "size": (2, 2)}
 _LINE: Final = 64 << 20  # bytes of an answer, the module in base64 included
 _LIBRARY_CLASS: Final = re.compile(r"~lib/[a-z/]+/(?=[A-Z])")
 """What stands before a class in a message, as in '~lib/string/String'; the user wrote 'String'."""
+_IMPORT: Final = re.compile(r"""\b(?:from|import)\s*["'](\.[^"'\n]*)["']""")
 _TOO_DEEP: Final = "too-deep"
 
 
@@ -111,6 +113,14 @@ class AssemblyScript(Compiler):
             except WorkerFailed as exc:
                 return Compiled(None, (_unplaced(f"the compiler was stopped: {exc}"),))
         return _compiled(answer)
+
+    def imports(self, path: str, text: str) -> Iterator[str]:
+        """Return where the relative imports of a file may be found."""
+        for match in _IMPORT.finditer(text):
+            found = posixpath.normpath(posixpath.join(posixpath.dirname(path), match[1]))
+            if not found.startswith(".."):
+                yield f"{found}.ts"
+                yield f"{found}/index.ts"
 
     async def close(self) -> None:
         """End every process; a compile in flight fails. Closing twice is a no-op."""
