@@ -48,7 +48,10 @@ def check_expiry(expire_in: timedelta | None) -> timedelta | None:
 
 def expires_at(expire_in: timedelta | None) -> int | None:
     """Return when something that lives from now on ends, in milliseconds since 1970."""
-    return None if expire_in is None else int(time.time() * 1000) - (-expire_in // _MILLISECOND)
+    if expire_in is None:
+        return None
+    whole, rest = divmod(expire_in, _MILLISECOND)
+    return int(time.time() * 1000) + whole + bool(rest)
 
 
 class Atomic:

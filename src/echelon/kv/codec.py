@@ -24,7 +24,7 @@ from uuid import UUID
 import msgspec
 from msgspec.msgpack import Ext
 
-from echelon.errors import KvKeyError, KvStorageError, KvValueError
+from echelon.errors import KvKeyError, KvStorageError, KvUsageError, KvValueError
 from echelon.kv import limits
 
 T = TypeVar("T")
@@ -230,12 +230,14 @@ def decode_u64(data: bytes) -> U64:
 
 def convert_value(value: Any, type_: type[T]) -> T:
     """Return `value` as `type_`; raises KvValueError that says where it does not fit."""
+    name = getattr(type_, "__name__", str(type_))
     try:
         plain = int(value) if type(value) is U64 and type_ is not U64 else value
         return msgspec.convert(plain, type_)
-    except (msgspec.ValidationError, TypeError) as exc:
-        name = getattr(type_, "__name__", str(type_))
+    except msgspec.ValidationError as exc:
         raise KvValueError(f"the stored value is not a {name}: {exc}") from exc
+    except (TypeError, NameError) as exc:
+        raise KvUsageError(f"type={name} is no type that values can be read as: {exc}") from exc
 
 
 def _pack(value: Any) -> bytes:

@@ -77,9 +77,12 @@ def resume(bounds: Bounds, cursor: str, reverse: bool) -> Bounds:
     if not isinstance(cursor, str):
         raise KvUsageError(f"a cursor is a str from .cursor of an earlier list, got {type(cursor).__name__}")
     try:
-        last = bounds.common + base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise KvUsageError("the cursor is not valid; pass one that .cursor of an earlier list gave") from exc
+        tail = base64.b64decode(cursor, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        tail = b""
+    if base64.urlsafe_b64encode(tail).decode() != cursor:
+        raise KvUsageError("the cursor is not valid; pass one that .cursor of an earlier list gave")
+    last = bounds.common + tail
     if not bounds.start <= last < bounds.end:
         raise KvUsageError("the cursor is out of bounds: it comes from a list with other keys")
     return bounds._replace(end=last) if reverse else bounds._replace(start=last + b"\0")

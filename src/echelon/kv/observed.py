@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Record
+from echelon.telemetry.names import KV_OPERATION, KV_OPERATION_SECONDS, KV_OPERATIONS
 
 if TYPE_CHECKING:
     from echelon.telemetry import Telemetry
-
-SPAN: Final = "kv.operation"
-OPERATIONS: Final = "echelon_kv_operations_total"
-SECONDS: Final = "echelon_kv_operation_seconds"
 
 
 class ObservedBackend:
@@ -30,7 +27,7 @@ class ObservedBackend:
         try:
             if not self._telemetry.tracing:
                 return await self._backend.read(ranges)
-            with self._telemetry.span(SPAN, operation=operation, ranges=len(ranges)) as span:
+            with self._telemetry.span(KV_OPERATION, operation=operation, ranges=len(ranges)) as span:
                 found = await self._backend.read(ranges)
                 span.set(entries=sum(map(len, found)))
                 return found
@@ -45,7 +42,7 @@ class ObservedBackend:
             if not self._telemetry.tracing:
                 return await self._backend.write(commit)
             with self._telemetry.span(
-                SPAN,
+                KV_OPERATION,
                 operation=operation,
                 checks=len(commit.checks),
                 mutations=len(commit.mutations),
@@ -70,8 +67,8 @@ class ObservedBackend:
         await self._backend.close()
 
     def _report(self, operation: str, started: float) -> None:
-        self._telemetry.count(OPERATIONS, operation=operation)
-        self._telemetry.observe(SECONDS, time.perf_counter() - started, operation=operation)
+        self._telemetry.count(KV_OPERATIONS, operation=operation)
+        self._telemetry.observe(KV_OPERATION_SECONDS, time.perf_counter() - started, operation=operation)
 
 
 def _name_read(ranges: Sequence[KeyRange]) -> str:

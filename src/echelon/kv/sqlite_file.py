@@ -33,6 +33,8 @@ create table meta(id integer primary key check (id = 1), version integer not nul
 insert into meta values (1, 0);
 """
 
+_MIN_FILE_BYTES: Final = 512
+
 _CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.FullError, "the disk is full; nothing was written: free some space and try again"),
     (apsw.ReadOnlyError, "the file cannot be written; check its permissions and the file system"),
@@ -116,12 +118,19 @@ def check_path(path: str | os.PathLike[str]) -> str:
         raise KvUsageError(f"a store's path is a file, not a URL: {name}")
     absolute = os.path.abspath(name)
     try:
-        if Path(absolute).exists() and not stat.S_ISREG(Path(absolute).stat().st_mode):
-            raise KvStorageError(f"{absolute}: is a folder or a device; a store needs a file")
+        found = Path(absolute).stat()
+    except (FileNotFoundError, NotADirectoryError):
         if not Path(absolute).parent.is_dir():
-            raise KvStorageError(f"{absolute}: its folder does not exist; make it first")
+            raise KvStorageError(f"{absolute}: its folder does not exist; make it first") from None
+        return absolute
     except OSError as exc:
         raise KvStorageError(f"{absolute}: cannot be used for a store: {exc.strerror}") from exc
+    if not stat.S_ISREG(found.st_mode):
+        raise KvStorageError(f"{absolute}: is a folder or a device; a store needs a file")
+    if 0 < found.st_size < _MIN_FILE_BYTES:  # SQLite takes such a file for an empty one and overwrites it
+        raise KvStorageError(
+            f"{absolute}: it is not a SQLite database; choose another path or move the file away"
+        )
     return absolute
 
 
@@ -182,6 +191,7 @@ def _prepare(writer: apsw.Connection, path: str) -> None:
         )
     if is_new:
         _is_new(writer, path, "begin immediate")
+    writer.execute("select key, value, encoding, version, expires from kv limit 1").fetchall()
     if writer.execute("select version from meta where id = 1").get is None:
         raise KvStorageError(
             f"{path}: the file is damaged, its commit number is gone; restore it from a backup"

@@ -25,7 +25,6 @@ from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, 
 from echelon.kv.codec import U64, Key, encode_value
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.listing import Listing, check_count, encode_for_read, resume, select
-from echelon.kv.observed import ObservedBackend
 from echelon.kv.sqlite import Durability, SqliteBackend
 
 if TYPE_CHECKING:
@@ -224,6 +223,10 @@ class _Opening:
     async def _open(self) -> Kv:
         backend: Backend = await SqliteBackend.open(self._path, self._durability)
         if self._telemetry is not None:
+            from echelon.kv.observed import (
+                ObservedBackend,
+            )  # loads what a store without telemetry does not need
+
             backend = ObservedBackend(backend, self._telemetry)
         return Kv(backend)
 

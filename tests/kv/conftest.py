@@ -1,0 +1,38 @@
+"""Stores to test with: every kind of engine, each closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from echelon.kv import Kv, Listing, open_kv
+
+ENGINES = ["full", "normal", "memory"]
+
+
+@pytest.fixture(params=ENGINES)
+async def kv(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kv]:
+    """An empty store on each engine."""
+    memory = request.param == "memory"
+    path = ":memory:" if memory else tmp_path / "test.db"
+    async with open_kv(path, durability="full" if memory else request.param) as store:
+        yield store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a store can be made."""
+    return tmp_path / "test.db"
+
+
+@pytest.fixture
+def keys() -> Callable[[Listing[Any]], Any]:
+    """Collect the keys of a listing."""
+
+    async def collect(listing: Listing[Any]) -> list[Any]:
+        return [entry.key async for entry in listing]
+
+    return collect

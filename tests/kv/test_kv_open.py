@@ -1,0 +1,315 @@
+"""Opening: which paths hold a store, which files are refused, and what is said about it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from echelon.errors import KvError, KvStorageError, KvUsageError
+from echelon.kv import Kv, open_kv
+from echelon.kv.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
+
+
+def write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def fails(path: Any, **options: Any) -> str:
+    """Open a store that cannot be opened and return the one clear error."""
+    with pytest.raises((KvStorageError, KvUsageError)) as caught:
+        await open_kv(path, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_both_ways_of_opening(path: Path) -> None:
+    """open_kv() can be awaited and can be entered; a path is a str or a Path."""
+    kv = await open_kv(path)
+    await kv.set(("k",), 1)
+    await kv.close()
+    async with open_kv(str(path)) as kv:
+        assert (await kv.get(("k",))).value == 1
+    assert kv.closed
+    kv = await open_kv(path)
+    async with kv:
+        pass
+    assert kv.closed
+
+
+async def test_one_file_remains(path: Path) -> None:
+    """Closing folds the log into the file: nothing else stays in the folder."""
+    async with open_kv(path) as kv:
+        await kv.set(("k",), 1)
+    assert os.listdir(path.parent) == [path.name]
+
+
+async def test_file_format(path: Path) -> None:
+    """The file says what it is: application id, schema version, write-ahead log."""
+    async with open_kv(path):
+        pass
+    with apsw.Connection(str(path)) as file:
+        assert file.pragma("application_id") == APPLICATION_ID
+        assert file.pragma("user_version") == SCHEMA_VERSION
+        assert file.pragma("journal_mode") == "wal"
+    file.close()
+
+
+async def test_durability(path: Path) -> None:
+    """ "full" syncs every commit, "normal" leaves it to the log's checkpoints; nothing else is accepted."""
+    for durability, level in (("full", 2), ("normal", 1)):
+        async with open_kv(path, durability=durability) as kv:  # type: ignore[arg-type]  # a str from a loop
+            writer = kv._backend._connections.writer  # type: ignore[attr-defined]  # to see the setting
+            assert writer.pragma("synchronous") == level
+    assert "durability is" in await fails(path, durability="none")
+
+
+async def test_memory_stores_are_separate() -> None:
+    """Each ":memory:" store is its own."""
+    async with open_kv(":memory:") as one, open_kv(":memory:") as other:
+        await one.set(("k",), 1)
+        assert (await other.get(("k",))).versionstamp is None
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "cannot be empty"),
+        ("a\0b", "NUL"),
+        (":else:", 'write "./:else:"'),
+        ("https://example.com/kv", "not a URL"),
+        (5, "got int"),
+        (None, "got NoneType"),
+    ],
+)
+async def test_no_path(path: Any, message: str) -> None:
+    """What cannot be a path is refused with what to write."""
+    assert message in await fails(path)
+
+
+async def test_folders_and_devices(tmp_path: Path) -> None:
+    """A folder, a device, a missing folder and a file used as a folder are told apart from a store."""
+    assert "is a folder or a device" in await fails(tmp_path)
+    assert "is a folder or a device" in await fails("/dev/null")
+    assert "its folder does not exist" in await fails(tmp_path / "missing" / "a.db")
+    (tmp_path / "file").write_text("x")
+    assert "folder does not exist" in await fails(tmp_path / "file" / "a.db")
+    assert "cannot be used" in await fails(tmp_path / ("x" * 300))
+    assert not (tmp_path / "missing").exists()
+
+
+async def test_colon_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path keeps its meaning when the working folder changes, and "./:x" is a file."""
+    monkeypatch.chdir(tmp_path)
+    async with open_kv("./:x") as kv:
+        monkeypatch.chdir("/")
+        await kv.set(("k",), 1)
+    assert (tmp_path / ":x").exists()
+
+
+@pytest.mark.parametrize("content", [b"hello world" * 200, b"SQLite format 3\0" + b"\xff" * 4080, b"x"])
+async def test_not_a_database(path: Path, content: bytes) -> None:
+    """A file with other content is refused and left as it is."""
+    write(path, content)
+    message = await fails(path)
+    assert str(path) in message
+    assert "not a SQLite database" in message or "damaged" in message
+    assert read(path) == content
+
+
+async def test_foreign_database(path: Path) -> None:
+    """The SQLite database of another program is refused, and not a byte of it is changed."""
+    with apsw.Connection(str(path)) as file:
+        file.execute("create table kv(k blob primary key)")
+    file.close()
+    before = read(path)
+    assert "the SQLite database of another program" in await fails(path)
+    assert read(path) == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+async def test_newer_schema(path: Path) -> None:
+    """A store of a later schema version is refused with both numbers."""
+    async with open_kv(path):
+        pass
+    with apsw.Connection(str(path)) as file:
+        file.pragma("user_version", SCHEMA_VERSION + 1)
+    file.close()
+    assert f"schema version {SCHEMA_VERSION + 1}, this Echelon reads {SCHEMA_VERSION}" in await fails(path)
+
+
+@pytest.mark.parametrize("damage", ["drop table meta", "delete from meta", "drop table kv"])
+async def test_missing_tables(path: Path, damage: str) -> None:
+    """A store without its tables or its commit number is refused."""
+    async with open_kv(path):
+        pass
+    with apsw.Connection(str(path)) as file:
+        file.execute(damage)
+    file.close()
+    assert "restore it from a backup" in await fails(path)
+
+
+async def test_empty_file(path: Path) -> None:
+    """An empty file becomes a store."""
+    write(path, b"")
+    async with open_kv(path) as kv:
+        await kv.set(("k",), 1)
+
+
+async def test_damaged_pages(path: Path) -> None:
+    """Pages overwritten with noise end in a KvStorageError, or in right answers, never in anything else."""
+    async with open_kv(path) as kv:
+        for n in range(300):
+            await kv.set(("n", n), "x" * 200)
+    content = read(path)
+    noise = random.Random(5)
+    for _ in range(20):
+        at = noise.randrange(4096, len(content) - 600)
+        write(path, content[:at] + noise.randbytes(600) + content[at + 600 :])
+        try:
+            async with open_kv(path) as kv:
+                for n in range(0, 300, 20):
+                    await kv.get(("n", n))
+                async for _entry in kv.list(prefix=()):
+                    pass
+        except KvStorageError:
+            continue
+
+
+async def test_read_only_file(path: Path) -> None:
+    """A file or folder that this user cannot write is one clear error."""
+    async with open_kv(path) as kv:
+        await kv.set(("k",), 1)
+    os.chmod(path, 0o444)
+    os.chmod(path.parent, 0o555)
+    script = textwrap.dedent("""
+        import asyncio, os, sys
+        from echelon.errors import KvStorageError
+        from echelon.kv import open_kv
+
+        async def main(path):
+            try:
+                async with open_kv(path) as kv:
+                    await kv.set(("k",), 2)
+            except KvStorageError as exc:
+                print(exc)
+
+        asyncio.run(main(":memory:"))  # imports everything while it can be read
+        if os.getuid() == 0:
+            os.setgid(65534); os.setuid(65534)
+        for path in sys.argv[1:]:
+            asyncio.run(main(path))
+    """)
+    if os.getuid() == 0:  # the script gives up root, which no permission stops, and must still find the file
+        for folder in path.parents[1:]:
+            if not os.stat(folder).st_mode & 0o001:
+                os.chmod(folder, os.stat(folder).st_mode | 0o011)
+    arguments = [sys.executable, "-c", script, str(path), str(path.parent / "new.db")]
+    result = await asyncio.to_thread(subprocess.run, arguments, capture_output=True, text=True, check=False)
+    os.chmod(path.parent, 0o755)
+    assert result.stderr == ""
+    first, second = result.stdout.splitlines()
+    assert "cannot be written" in first
+    assert "cannot be opened" in second
+
+
+async def test_opened_by_many_at_once(path: Path) -> None:
+    """Twenty tasks may make the same store at once."""
+    stores: list[Kv] = await asyncio.gather(*(open_kv(path)._open() for _ in range(20)))
+    await asyncio.gather(*(kv.set((n,), n) for n, kv in enumerate(stores)))
+    assert len([entry async for entry in stores[0].list(prefix=())]) == 20
+    await asyncio.gather(*(kv.close() for kv in stores))
+
+
+async def test_disk_full(path: Path) -> None:
+    """When the disk is full a write fails with a clear error, reads go on, and later writes work again."""
+    async with open_kv(path) as kv:
+        await kv.set(("k",), 1)
+        writer = kv._backend._connections.writer  # type: ignore[attr-defined]  # to make the disk small
+        writer.pragma("max_page_count", 12)
+        with pytest.raises(KvStorageError, match="the disk is full"):
+            await kv.set(("big",), b"x" * 60_000)
+        assert (await kv.get(("k",))).value == 1
+        assert (await kv.get(("big",))).versionstamp is None
+        await kv.set(("k",), 2)
+        writer.pragma("max_page_count", 1_000_000)
+        await kv.set(("big",), b"x" * 60_000)
+
+
+async def test_disk_full_for_one_of_a_group(path: Path) -> None:
+    """Of commits that wait together only those fail for which the disk has no room."""
+    async with open_kv(path) as kv:
+        writer = kv._backend._connections.writer  # type: ignore[attr-defined]  # to make the disk small
+        writer.pragma("max_page_count", 20)
+        sizes = [10, 60_000, 10, 60_000, 10, 60_000, 10]
+        writes = [kv.set((n,), b"x" * size) for n, size in enumerate(sizes)]
+        outcomes: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
+        failed = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, KvStorageError)]
+        assert failed in ([1, 3, 5], [3, 5])
+        present = [entry.key[0] async for entry in kv.list(prefix=())]
+        assert present == [n for n in range(7) if n not in failed]
+
+
+async def test_unexpected_failure_reaches_the_caller(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks in the writer thread is raised where the write was awaited, and the thread lives on."""
+    async with open_kv(path) as kv:
+        applier = kv._backend._applier  # type: ignore[attr-defined]  # to break it
+        with monkeypatch.context() as patch:
+            patch.setattr(applier, "_mutate", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await kv.set(("k",), 1)
+        await kv.set(("k",), 2)
+        assert (await kv.get(("k",))).value == 2
+
+
+async def test_long_log_is_folded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write-ahead log is folded into the file again and again, with either durability."""
+    monkeypatch.setattr("echelon.kv.limits.MAX_WAL_PAGES", 20)
+    for durability in ("full", "normal"):
+        async with open_kv(path, durability=durability) as kv:  # type: ignore[arg-type]  # a str from a loop
+            for n in range(300):
+                await kv.set(("n", n % 10), "x" * 3000)
+            size = path.with_name(path.name + "-wal").stat().st_size
+            assert size < 200 * 4096
+
+
+def test_loop_that_ends_early(path: Path) -> None:
+    """A store that its event loop left behind has written what it accepted; it warns, and ends its thread."""
+
+    async def main() -> Kv:
+        kv = await open_kv(path)
+        await kv.set(("k",), 1)
+        kv._closed = True  # the warning is another test's
+        asyncio.get_running_loop().call_soon(asyncio.ensure_future, kv.set(("l",), 2))
+        await asyncio.sleep(0)
+        return kv
+
+    kv = asyncio.run(main())
+    thread = kv._backend._writer._thread  # type: ignore[attr-defined]  # to see it end
+    kv._backend._writer._jobs.put(None)  # type: ignore[attr-defined]  # what close() would do
+    thread.join(10)
+    assert not thread.is_alive()
+
+    async def look() -> Any:
+        async with open_kv(path) as again:
+            return (await again.get(("k",))).value
+
+    assert asyncio.run(look()) == 1
+
+
+def test_error_family() -> None:
+    """Every error of the store is a KvError."""
+    assert issubclass(KvStorageError, KvError)
+    assert issubclass(KvUsageError, KvError)
