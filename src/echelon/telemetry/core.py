@@ -141,16 +141,21 @@ class Telemetry:
     async def close(self, within: float = FLUSH_TIME) -> None:
         """Send what is waiting, for at most `within` seconds, and stop. Closing twice is a no-op."""
         exports, self._exports = self._exports, []
-        finished = await asyncio.gather(*(_finish(export, within) for export in exports))
+        notices, self._notices = self._notices, None
+        running = list(exports)
+
+        def ended() -> None:
+            running.pop()
+            if not running and notices is not None:  # what was given up complains until its thread ends
+                notices.remove()
+
+        await asyncio.gather(*(_finish(export, within, ended) for export in exports))
         self.tracing = self.counting = False
         self._tracing = None
         if self._shared is not None:
             await asyncio.to_thread(self._shared.close)
             self._shared = None
         self._metrics = None
-        if self._notices is not None and all(finished):  # what was given up still complains for a while
-            self._notices.remove()
-            self._notices = None
 
     def _share(self, folder: Path) -> None:
         from echelon.telemetry.shared import Shared
@@ -206,8 +211,8 @@ def _nothing(value: float) -> None:
     return None
 
 
-async def _finish(export: _Export, within: float) -> bool:
-    """Let an export end by itself and return True, or give it up after `within` seconds and return False."""
+async def _finish(export: _Export, within: float, ended: Callable[[], None]) -> None:
+    """Let an export end by itself, and give it up after `within` seconds."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
 
@@ -215,6 +220,7 @@ async def _finish(export: _Export, within: float) -> bool:
         try:
             export.shutdown()
         finally:
+            ended()
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(done.set)
 
@@ -224,5 +230,3 @@ async def _finish(export: _Export, within: float) -> bool:
         await asyncio.wait_for(done.wait(), within)
     except TimeoutError:
         export.abandon()
-        return False
-    return True
