@@ -274,6 +274,70 @@ async def test_unexpected_failure_reaches_the_caller(path: Path, monkeypatch: py
         assert (await kv.get(("k",))).value == 2
 
 
+async def test_failing_disk_at_the_end(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that fails while the store is closed is logged; closing ends all the same."""
+    kv = await open_kv(path)
+    await kv.set(("k",), 1)
+    connections = kv._backend._connections  # type: ignore[attr-defined]  # to make closing fail
+
+    class Failing:
+        path = connections.path
+
+        def close(self) -> None:
+            connections.close()
+            raise apsw.IOError("broken")
+
+    kv._backend._writer._connections = Failing()  # type: ignore[attr-defined]  # as above
+    await kv.close()
+    assert "the disk failed to read or write" in caplog.text
+
+
+async def test_failing_disk_during_a_snapshot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read of several keys that the disk interrupts is one clear error, and the next one works."""
+    async with open_kv(path) as kv:
+        await kv.set(("k",), 1)
+        backend: Any = kv._backend
+        real = backend._read_range
+
+        def fail(wanted: Any, now: int) -> Any:
+            backend._connections.reader.execute("rollback")
+            raise apsw.IOError("broken")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(backend, "_read_range", fail)
+            with pytest.raises(KvStorageError, match="the disk failed"):
+                await kv.get_many([("k",), ("l",)])
+        assert backend._read_range == real
+        assert [entry.value for entry in await kv.get_many([("k",), ("l",)])] == [1, None]
+
+
+async def test_sweeper_survives_a_failing_disk(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When sweeping fails the store goes on, and the log says why entries were not removed."""
+
+    class Failing:
+        def __init__(self) -> None:
+            self.closed = False
+
+        async def sweep(self) -> float:
+            raise KvStorageError("the disk is full")
+
+        async def read(self, ranges: Any) -> Any:
+            return [[]]
+
+        async def write(self, commit: Any) -> Any:
+            raise KvStorageError("the disk is full")
+
+        async def close(self) -> None:
+            self.closed = True
+
+    backend = Failing()
+    async with Kv(backend) as kv:
+        await asyncio.sleep(0)
+        assert (await kv.get(("k",))).versionstamp is None
+    assert backend.closed
+    assert "expired entries were not removed: the disk is full" in caplog.text
+
+
 async def test_long_log_is_folded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The write-ahead log is folded into the file again and again, with either durability."""
     monkeypatch.setattr("echelon.kv.limits.MAX_WAL_PAGES", 20)

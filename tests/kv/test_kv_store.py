@@ -97,8 +97,9 @@ async def test_get_many_limits(kv: Kv) -> None:
     assert len(await kv.get_many([(n,) for n in range(limits.MAX_GET_MANY_KEYS)])) == 10
     with pytest.raises(KvLimitError, match="at most 10 keys, got 11"):
         await kv.get_many([(n,) for n in range(11)])
-    with pytest.raises(KvKeyError, match="takes a list of keys"):
-        await kv.get_many("abc")  # type: ignore[arg-type]  # the mistake is the point
+    for bad in ("abc", 5, None):
+        with pytest.raises(KvKeyError, match="takes a list of keys"):
+            await kv.get_many(bad)  # type: ignore[call-overload]  # the mistake is the point
 
 
 async def test_typed_reads(kv: Kv) -> None:

@@ -125,7 +125,8 @@ class SqliteBackend:
         try:
             return [self._read_range(wanted, now) for wanted in ranges]
         finally:
-            execute("rollback")
+            if self._connections.reader.in_transaction:  # a failing disk ends it by itself
+                execute("rollback")
 
     def _read_range(self, wanted: KeyRange, now: int) -> list[Record]:
         # Every row is fetched at once: a statement left half read would keep its snapshot and the log alive.

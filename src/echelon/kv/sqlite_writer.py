@@ -82,7 +82,10 @@ class Writer:
                 break
             if self.wal_is_long:
                 self._checkpoint()
-        self._connections.close()
+        try:
+            self._connections.close()
+        except apsw.Error as exc:  # every commit is in the log already; the next to open the file folds it
+            _log.warning("closing: %s", storage_error(exc, self._connections.path))
         self._post(self._finish)
 
     def _gather(self) -> list[_Job]:

@@ -71,9 +71,9 @@ class Kv:
     async def get_many(self, keys: Iterable[Key], *, type: type[T]) -> list[Entry[T]]: ...
     async def get_many(self, keys: Iterable[Key], *, type: Any = None) -> list[Entry[Any]]:
         """Read up to 10 entries from one snapshot, in the order of `keys`."""
-        if isinstance(keys, str | bytes):
-            raise KvKeyError("get_many() takes a list of keys")
-        wanted = list(keys)
+        if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+            raise KvKeyError(f"get_many() takes a list of keys, got {keys!r:.60}")
+        wanted = [*keys]
         if len(wanted) > limits.MAX_GET_MANY_KEYS:
             raise KvLimitError(f"get_many() reads at most {limits.MAX_GET_MANY_KEYS} keys, got {len(wanted)}")
         found = await self._read([KeyRange(encode_for_read(key)) for key in wanted])

@@ -1,0 +1,56 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from echelon.kv import limits
+
+PAGE = (Path(__file__).parents[2] / "docs" / "kv.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_examples_run(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example runs, and what it asserts holds."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    code = compile(example, "docs/kv.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    asyncio.run(eval(code, names))
+
+
+@pytest.mark.parametrize(
+    ("row", "value"),
+    [
+        ("key to write, delete or check", limits.MAX_WRITE_KEY_BYTES),
+        ("key to read, bound of a list", limits.MAX_READ_KEY_BYTES),
+        ("integer in a key", limits.MAX_INTEGER_BYTES),
+        ("value", limits.MAX_VALUE_BYTES),
+        ("nesting of a value", limits.MAX_VALUE_DEPTH),
+        ("keys of `get_many`", limits.MAX_GET_MANY_KEYS),
+        ("`batch_size` of a list", limits.MAX_BATCH_ENTRIES),
+        ("checks in a commit", limits.MAX_CHECKS),
+        ("changes in a commit", limits.MAX_MUTATIONS),
+        (
+            "size of a commit: all keys, plus key and value of each change with a value",
+            limits.MAX_COMMIT_BYTES,
+        ),
+        ("keys of the changes with a value in a commit", limits.MAX_COMMIT_KEY_BYTES),
+    ],
+)
+def test_limits_are_documented(row: str, value: int) -> None:
+    """The table of limits has the numbers that the code enforces."""
+    assert re.search(rf"^\| {re.escape(row)} \| {value}\b", PAGE, re.MULTILINE)
+
+
+def test_other_numbers() -> None:
+    """The numbers in the text are those of the code."""
+    assert f"locked for {limits.MAX_LOCK_SECONDS:.0f} s" in PAGE
+    assert f"up to {limits.MAX_GROUP_COMMITS} commits" in PAGE
+    default = f"({limits.DEFAULT_BATCH_ENTRIES}, or the limit up to {limits.MAX_DEFAULT_BATCH_ENTRIES})"
+    assert default in PAGE.replace("\n  ", " ")
