@@ -32,7 +32,7 @@ from echelon.plugin.compilers.wat import Wat
 from echelon.plugin.sources import Source
 from echelon.runtime import binary
 from echelon.runtime import signature as signatures
-from echelon.telemetry import OFF
+from echelon.telemetry import COMPILE_SECONDS, COMPILES, GENERATOR_COMPILE, OFF
 
 if TYPE_CHECKING:
     from echelon.telemetry import Telemetry
@@ -155,7 +155,7 @@ class Generator:
         key = _key(compiler, probe, optimize, origin, self.max_output)
         found = self.artifacts.find(key)
         if found is not None:
-            self._telemetry.count("echelon_compiles_total", language=language, result="cached")
+            self._telemetry.count(COMPILES, language=language, result="cached")
             return replace(found, compile_ms=_since(began))
         work = _Work(compiler, probe, files, optimize, origin, key)
         artifact, first = await self._once(work)
@@ -283,16 +283,16 @@ class Generator:
     async def _run(self, work: _Work) -> Artifact:
         language, began, result = work.compiler.name, time.perf_counter(), "failed"
         try:
-            with self._telemetry.span("generator.compile", language=language, optimize=work.optimize) as span:
+            with self._telemetry.span(GENERATOR_COMPILE, language=language, optimize=work.optimize) as span:
                 job = Job(work.files.texts, work.files.entry, work.optimize, self.max_output)
-                artifact = _artifact(await work.compiler.compile(job), work, self.max_output)
+                artifact = _artifact(await _compile(work.compiler, job), work, self.max_output)
                 span.set(bytes=len(artifact.wasm))
                 await asyncio.to_thread(self.artifacts.put, artifact, work.key)
                 result = "compiled"
                 return artifact
         finally:
-            self._telemetry.count("echelon_compiles_total", language=language, result=result)
-            self._telemetry.observe("echelon_compile_seconds", time.perf_counter() - began, language=language)
+            self._telemetry.count(COMPILES, language=language, result=result)
+            self._telemetry.observe(COMPILE_SECONDS, time.perf_counter() - began, language=language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +315,15 @@ def default_compilers() -> list[Compiler]:
     """Return the built-in compilers and those of installed packages; raises ConfigError for a broken one."""
     found: list[Compiler] = [Wat(), AssemblyScript()]
     return found + [system.instance(plugin) for plugin in system.load(system.COMPILERS)]
+
+
+async def _compile(compiler: Compiler, job: Job) -> Compiled:
+    try:
+        return await compiler.compile(job)
+    except EchelonError:
+        raise
+    except Exception as exc:  # a stranger's compiler: whatever it raises becomes one sentence
+        raise EchelonError(f"the compiler for {compiler.name} failed: {type(exc).__name__}: {exc}") from exc
 
 
 def _key(compiler: Compiler, probe: Probe, optimize: str, origin: str, max_output: int) -> str:

@@ -7,6 +7,7 @@ the toolchain only. It runs a compiler, never the source; the restrictions are f
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+
+if sys.platform != "win32":
+    import resource
 
 from echelon.errors import EchelonError
 from echelon.plugin.toolchain import Javascript, version_tuple
@@ -29,6 +33,7 @@ BOOT_SECONDS: Final = 60.0
 _HEAP_MIB: Final = 512
 _NURSERY_MIB: Final = 8  # a larger one makes the process 250 MB bigger and no faster
 _POLL_SECONDS: Final = 0.1
+_CPU_FACTOR: Final = 4  # seconds of processor time for one of the clock: V8 compiles and collects on threads
 _NODE_STABLE_PERMISSIONS: Final = (22, 13)
 
 
@@ -157,7 +162,7 @@ class Worker:
         try:
             line = await worker._line(BOOT_SECONDS)
             worker.version = msgspec.json.decode(line, type=_Ready).version
-        except msgspec.MsgspecError as exc:
+        except ValueError as exc:  # not JSON, not of the right shape, or no end of it
             await worker.stop()
             raise WorkerFailed("the compiler process answers nonsense") from exc
         except BaseException:
@@ -177,12 +182,13 @@ class Worker:
         """Send a request and return the answer; raises WorkerFailed. Cancelling it ends the process."""
         self._asked += 1
         data = msgspec.json.encode({"id": self._asked, **request}) + b"\n"
+        _limit_cpu(self.pid, self.settings.seconds)
         try:
             stdin = self._stdin()
             stdin.write(data)
             line = await self._line(self.settings.seconds, stdin)
             answer = msgspec.json.decode(line, type=Answer)
-        except (msgspec.MsgspecError, ValueError) as exc:
+        except ValueError as exc:
             await self.stop()
             raise WorkerFailed("the compiler process answers nonsense") from exc
         except BaseException:
@@ -240,13 +246,22 @@ class Worker:
             return line
         with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1.0)
-        said = b"".join(self._errors).decode("utf-8", "replace").strip()[-1000:]
+        said = b"".join(self._errors).decode("utf-8", "replace").strip().partition("\n")[0][:500]
         raise WorkerFailed(f"the compiler process ended ({self._process.returncode}) {said}".rstrip())
 
     async def _read_errors(self) -> None:
         if self._process.stderr is not None:
             while chunk := await self._process.stderr.read(4096):
                 self._errors.append(chunk)
+
+
+def _limit_cpu(pid: int, seconds: float) -> None:
+    """Let the kernel end a compile whose application was killed and so watches it no more (Linux only)."""
+    if sys.platform == "linux":
+        with suppress(OSError, ValueError):
+            used = sum(map(int, Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[11:13]))
+            limit = math.ceil(used / os.sysconf("SC_CLK_TCK") + _CPU_FACTOR * seconds)
+            resource.prlimit(pid, resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
 def _resident(pid: int) -> int:
