@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import os
 import threading
-import uuid
 from bisect import bisect_left
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -171,6 +169,9 @@ class Telemetry:
         """Load OpenTelemetry, only if something is exported through it."""
         if config.traces == "none" and config.metrics != "otlp":
             return
+        import uuid  # here, for they cost as much time to load as all the rest of this package
+        from importlib.metadata import version
+
         try:
             from opentelemetry.sdk.resources import Resource
 
