@@ -75,6 +75,10 @@ def zombie(pid: int) -> bool:
         return True
 
 
+def limits(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/limits").read_text().splitlines()
+
+
 async def compiles(compiler: AssemblyScript) -> bool:
     """Tell whether an ordinary source compiles."""
     return (await compiler.compile(job(FIB))).wasm is not None
@@ -393,7 +397,8 @@ async def test_a_compile_whose_application_was_killed_ends(home: Path) -> None:
     application.stdin.write(many_types(17).encode())
     application.stdin.close()
     await asyncio.sleep(0.5)
-    assert running(pid)
+    (limit,) = [line.split()[3] for line in limits(pid) if line.startswith("Max cpu time")]
+    assert 4 <= int(limit) <= 60
     application.kill()
     await application.wait()
     async with asyncio.timeout(30):
