@@ -36,6 +36,15 @@ async def test_entries_are_whole(kv: Kv) -> None:
     assert [entry async for entry in kv.list(prefix=("a",))] == [await kv.get(("a", 1))]
 
 
+async def test_prefix_that_ends_in_bytes(kv: Kv, keys: Keys) -> None:
+    """A key whose last part only begins like the prefix's is not below it, nor a bound inside it."""
+    await fill(kv, ("a", 1), ("a\0", 1), ("a\0",), (b"", 1), (b"\0", 1))
+    assert await keys(kv.list(prefix=("a",))) == [("a", 1)]
+    assert await keys(kv.list(prefix=(b"",))) == [(b"", 1)]
+    with pytest.raises(KvUsageError, match="must begin with its prefix"):
+        kv.list(prefix=("a",), start=("a\0",))
+
+
 async def test_start_and_end(kv: Kv, keys: Keys) -> None:
     """The start is included, the end is not, with and without a prefix, forwards and backwards."""
     await fill(kv, *[("n", n) for n in range(6)])
@@ -208,7 +217,7 @@ PARTS = st.sampled_from(["", "a", "a\0", b"", b"\0", 0, 1, -1, 1.5, False, True]
 KEYS = st.lists(PARTS, min_size=1, max_size=3).map(tuple)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(KEYS, max_size=25),
     st.lists(PARTS, max_size=2).map(tuple),
@@ -227,7 +236,11 @@ async def test_lists_against_a_model(
         ordered = sorted({encode_key(name) for name in names}, reverse=reverse)
         start, end = sorted([low, high], key=encode_key)
         common = encode_key(prefix)
-        below = [key for key in ordered if key.startswith(common) and key != common]
+        size_of = len(prefix)
+        inside = {
+            encode_key(name) for name in names if len(name) > size_of and encode_key(name[:size_of]) == common
+        }
+        below = [key for key in ordered if key in inside]
         between = [key for key in ordered if encode_key(start) <= key < encode_key(end)]
         for selector, expected in (({"prefix": prefix}, below), ({"start": start, "end": end}, between)):
             found: list[Entry[Any]] = []

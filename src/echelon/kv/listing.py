@@ -67,7 +67,8 @@ def _select_between(start: Key | None, end: Key | None) -> Bounds:
 
 def _inside(prefix: Key, common: bytes, bound: Key, name: str) -> bytes:
     encoded = encode_for_read(bound)
-    if not encoded.startswith(common) or len(encoded) == len(common):
+    # FF after the prefix goes on with its last bytes or str: ("a\0",) is not below ("a",).
+    if not encoded.startswith(common) or encoded[len(common) :][:1] in (b"", b"\xff"):
         raise KvUsageError(f"the {name} key of a list must begin with its prefix and be longer: {prefix!r}")
     return encoded
 
