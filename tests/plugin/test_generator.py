@@ -426,3 +426,14 @@ async def test_the_built_in_languages_are_there(tmp_path: Path, monkeypatch: pyt
         assert {"wat", "typescript"} <= {language.name for language in await generator.languages()}
         await generator.compile(ONE, "wat")
     assert list((tmp_path / "artifacts").glob("*.wasm"))
+
+
+async def test_the_compiler_of_the_documentation(tmp_path: Path) -> None:
+    """The example of a user's own compiler in docs/generator.md works as it stands there."""
+    text = (Path(__file__).parents[2] / "docs" / "generator.md").read_text()
+    (example,) = [part for part in text.split("```python\n")[1:] if "class Answer" in part]
+    code = example.partition("```")[0].replace("app.generator.register", "register")
+    async with Generator([], tmp_path / "store") as generator:
+        exec(code, {"register": generator.register})
+        artifact = await generator.compile("42", "answer")
+    assert list(binary.parse(artifact.wasm).exported_functions) == ["answer"]
