@@ -16,6 +16,7 @@ import pytest
 
 from echelon.errors import KvError, KvStorageError, KvUsageError
 from echelon.kv import Kv, open_kv
+from echelon.kv.backend import Action
 from echelon.kv.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
 
 
@@ -254,22 +255,33 @@ async def test_disk_full_for_one_of_a_group(path: Path) -> None:
         writer = kv._backend._connections.writer  # type: ignore[attr-defined]  # to make the disk small
         writer.pragma("max_page_count", 20)
         sizes = [10, 60_000, 10, 60_000, 10, 60_000, 10]
-        writes = [kv.set((n,), b"x" * size) for n, size in enumerate(sizes)]
+        writes = [
+            kv.atomic().sum(("count",), 1).set((n,), b"x" * size).commit() for n, size in enumerate(sizes)
+        ]
         outcomes: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
         failed = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, KvStorageError)]
         assert failed in ([1, 3, 5], [3, 5])
-        present = [entry.key[0] async for entry in kv.list(prefix=())]
+        present = [entry.key[0] async for entry in kv.list(start=(0,), end=(7,))]
         assert present == [n for n in range(7) if n not in failed]
+        assert (await kv.get(("count",))).value == len(present)
 
 
 async def test_unexpected_failure_reaches_the_caller(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever breaks in the writer thread is raised where the write was awaited, and the thread lives on."""
+    """Whatever breaks in the writer thread undoes its transaction and is raised where the write was awaited."""
     async with open_kv(path) as kv:
         applier = kv._backend._applier  # type: ignore[attr-defined]  # to break it
+        real = applier._mutate
+
+        def break_second(mutation: Any, version: int, now: int) -> None:
+            real(mutation, version, now)
+            if mutation.action == Action.DELETE:
+                raise ZeroDivisionError
+
         with monkeypatch.context() as patch:
-            patch.setattr(applier, "_mutate", lambda *_: 1 / 0)
+            patch.setattr(applier, "_mutate", break_second)
             with pytest.raises(ZeroDivisionError):
-                await kv.set(("k",), 1)
+                await kv.atomic().set(("k",), 1).delete(("l",)).commit()
+        assert (await kv.get(("k",))).versionstamp is None
         await kv.set(("k",), 2)
         assert (await kv.get(("k",))).value == 2
 
