@@ -1,0 +1,375 @@
+"""What a guest may reach outside its sandbox: nothing, unless it is granted here.
+
+    Permissions(env=["TZ", "APP_*"], read=["./templates"], deny=Permissions(env=["APP_KEY"]))
+
+`None` denies, `True` grants everything, a list grants what it names, and a denial wins over every grant.
+Permissions never change; `narrow` makes smaller ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from echelon.errors import ConfigError, PermissionDenied
+from echelon.runtime.audit import AuditLog
+from echelon.runtime.permission_rules import (
+    WHOLE_DISK,
+    Host,
+    KeyPrefix,
+    Name,
+    PathPrefix,
+    Pattern,
+    join_host,
+    normal_host,
+)
+
+Grant: TypeAlias = Literal[True] | tuple[Any, ...] | None
+Items: TypeAlias = bool | Sequence[Any] | None
+"""What a permission is given as: None or False, True, or a list."""
+
+KINDS: Final = ("net", "read", "write", "env", "sys", "kv", "import")
+MAX_ITEMS: Final = 1000
+MAX_PATHS: Final = 64
+"""Paths are few: each directory becomes a descriptor of a WASI guest."""
+
+_PARSERS: Final[Mapping[str, Callable[[object], Pattern]]] = {
+    "net": lambda item: Host.parse("net", item),
+    "read": lambda item: PathPrefix.parse("read", item),
+    "write": lambda item: PathPrefix.parse("write", item),
+    "env": Name.parse_env,
+    "sys": Name.parse_sys,
+    "kv": KeyPrefix.parse,
+    "import": lambda item: Host.parse("import", item),
+}
+
+
+def _field(kind: str) -> str:
+    return "import_" if kind == "import" else kind
+
+
+def _patterns(kind: str, items: Items) -> Literal[True] | tuple[Pattern, ...] | None:
+    if items is None or items is False:
+        return None
+    if items is True:
+        return True
+    if isinstance(items, str | bytes | Path) or not isinstance(items, Sequence | set | frozenset):
+        message = f"permissions.{kind}: {items!r} must be true, or a list such as [{str(items)!r}]"
+        raise ConfigError(message, key=kind)
+    limit = MAX_PATHS if kind in ("read", "write") else MAX_ITEMS
+    if len(items) > limit:
+        raise ConfigError(f"permissions.{kind}: {len(items)} items, at most {limit} are accepted", key=kind)
+    parse = _PARSERS[kind]
+    return tuple(dict.fromkeys(parse(item) for item in items))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Permissions:
+    """What is granted, one field for each permission: None, True or a tuple of items.
+
+    `deny` holds what is refused whatever is granted. Paths are resolved, links followed, when the object is
+    made. Raises ConfigError that names the permission and the item.
+    """
+
+    net: Grant
+    read: Grant
+    write: Grant
+    env: Grant
+    sys: Grant
+    kv: Grant
+    import_: Grant
+    deny: Permissions | None
+    _rules: Mapping[str, Literal[True] | tuple[Pattern, ...] | None] = field(repr=False, hash=False)
+    _audit: tuple[AuditLog, str] | None = field(repr=False, compare=False)
+
+    def __init__(
+        self,
+        net: Items = None,
+        read: Items = None,
+        write: Items = None,
+        env: Items = None,
+        sys: Items = None,
+        kv: Items = None,
+        import_: Items = None,
+        deny: Permissions | None = None,
+    ) -> None:
+        values = (net, read, write, env, sys, kv, import_)
+        rules = {kind: _patterns(kind, items) for kind, items in zip(KINDS, values, strict=True)}
+        if deny is not None and (not isinstance(deny, Permissions) or deny.deny is not None):
+            raise ConfigError("permissions.deny: must be Permissions without a deny of their own", key="deny")
+        self._set(rules, None if deny is None or deny.grants_nothing else deny, None)
+
+    def _set(
+        self,
+        rules: Mapping[str, Literal[True] | tuple[Pattern, ...] | None],
+        deny: Permissions | None,
+        audit: tuple[AuditLog, str] | None,
+    ) -> None:
+        put = object.__setattr__
+        for kind, rule in rules.items():
+            plain = tuple(p.plain() for p in rule) if isinstance(rule, tuple) else rule
+            put(self, _field(kind), plain)
+        put(self, "_rules", rules)
+        put(self, "deny", deny)
+        put(self, "_audit", audit)
+
+    @classmethod
+    def _of(
+        cls,
+        rules: Mapping[str, Literal[True] | tuple[Pattern, ...] | None],
+        deny: Permissions | None,
+        audit: tuple[AuditLog, str] | None,
+    ) -> Permissions:
+        made = object.__new__(cls)
+        made._set(rules, deny, audit)
+        return made
+
+    # Making them ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Permissions:
+        """Build permissions from untyped data such as JSON or TOML; raises ConfigError."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"permissions: {values!r} must be a table of {', '.join(KINDS)} and deny")
+        arguments: dict[str, Any] = {}
+        for key, value in values.items():
+            name = "import" if key == "import_" else key
+            if name == "deny":
+                arguments["deny"] = None if value is None else cls.parse(value)
+            elif name not in KINDS:
+                known = f"{', '.join(KINDS)} and deny"
+                raise ConfigError(f'permissions: unknown key "{key}"; known are {known}', key=str(key))
+            elif value is not None and not isinstance(value, bool | list | tuple):
+                raise ConfigError(f"permissions.{name}: {value!r} must be true, false or a list", key=name)
+            else:
+                arguments[_field(name)] = value
+        return cls(**arguments)
+
+    @classmethod
+    def from_flags(
+        cls, allow: Mapping[str, str | None], deny: Mapping[str, str | None] | None = None
+    ) -> Permissions:
+        """Build permissions from `--allow-X[=a,b]` and `--deny-X[=a,b]`: {"env": "HOME,TZ", "net": None}.
+
+        None is the option without a list and stands for everything. Raises ConfigError.
+        """
+
+        def items(flags: Mapping[str, str | None]) -> dict[str, Any]:
+            return {
+                kind: True if text is None else [item for item in text.split(",") if item]
+                for kind, text in flags.items()
+            }
+
+        return cls.parse(items(allow) | ({"deny": items(deny)} if deny else {}))
+
+    def narrow(self, other: Permissions) -> Permissions:
+        """Return what both grant, less what either denies; never more than either. The audit is kept."""
+        rules = {kind: _meet(kind, self._rules[kind], other._rules[kind]) for kind in KINDS}
+        return self._of(rules, _union(self.deny, other.deny), self._audit)
+
+    def audited(self, log: AuditLog, module: str) -> Permissions:
+        """Return the same permissions, every use of which is written to `log` under the name of `module`."""
+        return self._of(self._rules, self.deny, (log, module))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is granted and denied as `parse` reads it; what is not mentioned is denied."""
+        plain: dict[str, Any] = {}
+        for kind in KINDS:
+            value = getattr(self, _field(kind))
+            if value is not None:
+                plain[kind] = True if value is True else list(value)
+        if self.deny is not None:
+            plain["deny"] = self.deny.to_dict()
+        return plain
+
+    @property
+    def grants_nothing(self) -> bool:
+        """Tell whether no permission grants anything, whatever is denied."""
+        return not any(self._rules.values())
+
+    # Asking ---------------------------------------------------------------------------------------------
+
+    def _check(self, kind: str, target: Any) -> bool:
+        rule = self._rules[kind]
+        if rule is True and kind in ("read", "write"):
+            rule = (WHOLE_DISK,)
+        if rule is None or (rule is not True and not any(pattern.grants(target) for pattern in rule)):
+            return False
+        return self._denial(kind, target) is None
+
+    def _denial(self, kind: str, target: Any) -> str | None:
+        """Return the option that denies `target`, or None."""
+        rule = None if self.deny is None else self.deny._rules[kind]
+        if rule is None:
+            return None
+        if rule is True:
+            return f"--deny-{kind}"
+        found = next((pattern for pattern in rule if pattern.covers(target)), None)
+        return None if found is None else f"--deny-{kind}={_spell(found.plain())}"
+
+    def _require(self, kind: str, target: Any, shown: str, grant: str) -> None:
+        allowed = self._check(kind, target)
+        if self._audit is not None:
+            log, module = self._audit
+            log.write(module, kind, shown, allowed)
+        if not allowed:
+            denial = self._denial(kind, target)
+            raise PermissionDenied(kind, shown, grant if denial is None else f"{grant} and without {denial}")
+
+    def check_env(self, name: str) -> bool:
+        """Tell whether the guest may know the host's environment variable `name`."""
+        return self._check("env", name)
+
+    def require_env(self, name: str) -> None:
+        """Raise PermissionDenied unless the guest may know the host's environment variable `name`."""
+        self._require("env", name, name, f"--allow-env={name}")
+
+    def require_environment(self, given: bool) -> None:
+        """Raise PermissionDenied unless some of the environment, or an empty one, was granted or `given`."""
+        if not given and self.env is None:
+            self._require("env", "*", "*", "--allow-env=NAME")
+        elif self._audit is not None:
+            self._audit[0].write(self._audit[1], "env", "*", True)
+
+    def check_sys(self, name: str) -> bool:
+        """Tell whether the guest may know the fact `name` about the host, one of SYS_NAMES."""
+        return self._check("sys", name)
+
+    def require_sys(self, name: str) -> None:
+        """Raise PermissionDenied unless the guest may know the fact `name` about the host."""
+        self._require("sys", name, name, f"--allow-sys={name}")
+
+    def check_read(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether the guest may read `path`, links followed."""
+        return self._check("read", os.path.realpath(path))
+
+    def require_read(self, path: str | os.PathLike[str]) -> None:
+        """Raise PermissionDenied unless the guest may read `path`, links followed."""
+        self.require_path("read", os.path.realpath(path), shown=os.fspath(path))
+
+    def check_write(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether the guest may write `path`, links followed."""
+        return self._check("write", os.path.realpath(path))
+
+    def require_write(self, path: str | os.PathLike[str]) -> None:
+        """Raise PermissionDenied unless the guest may write `path`, links followed."""
+        self.require_path("write", os.path.realpath(path), shown=os.fspath(path))
+
+    def check_net(self, host: str, port: int) -> bool:
+        """Tell whether the guest may reach `host:port`.
+
+        Names are not resolved: whoever connects must ask again with the address, see `denies_address`.
+        """
+        return self._check_host("net", host, port)
+
+    def require_net(self, host: str, port: int) -> None:
+        """Raise PermissionDenied unless the guest may reach `host:port`; an impossible host is denied too."""
+        self._require_host("net", host, port)
+
+    def denies_address(self, address: str, port: int) -> bool:
+        """Tell whether a denial names this address, which a granted name was resolved to."""
+        return self._denial("net", (normal_host(address), port)) is not None
+
+    def names_address(self, address: str, port: int) -> bool:
+        """Tell whether a grant names this address or its network, as private ones need; True does not."""
+        return isinstance(self._rules["net"], tuple) and self._check("net", (normal_host(address), port))
+
+    def check_import(self, host: str, port: int) -> bool:
+        """Tell whether code may be loaded from `host:port`."""
+        return self._check_host("import", host, port)
+
+    def require_import(self, host: str, port: int) -> None:
+        """Raise PermissionDenied unless code may be loaded from `host:port`."""
+        self._require_host("import", host, port)
+
+    def check_kv(self, key: Sequence[Any]) -> bool:
+        """Tell whether the guest may use `key`, or list what begins with it."""
+        return self._check("kv", tuple(key))
+
+    def require_kv(self, key: Sequence[Any]) -> None:
+        """Raise PermissionDenied unless the guest may use `key`, or list what begins with it."""
+        key = tuple(key)
+        shown = "/".join(part if isinstance(part, str) else repr(part) for part in key)
+        first = key[0] if key and isinstance(key[0], str) and "/" not in key[0] and "," not in key[0] else ""
+        self._require("kv", key, shown, f"--allow-kv={first}" if first else "--allow-kv")
+
+    def _check_host(self, kind: str, host: str, port: int) -> bool:
+        try:
+            return self._check(kind, (normal_host(host), port))
+        except ValueError:
+            return False
+
+    def _require_host(self, kind: str, host: str, port: int) -> None:
+        try:
+            name = normal_host(host)
+        except ValueError as exc:
+            raise PermissionDenied(kind, join_host(host, port), "a valid host name") from exc
+        bracketed = f"[{name}]" if ":" in name else name
+        self._require(kind, (name, port), join_host(name, port), f"--allow-{kind}={bracketed}")
+
+    # Paths that are known to have no links in them, for WASI ---------------------------------------------
+
+    def check_path(self, kind: Literal["read", "write"], path: str) -> bool:
+        """Tell whether `path`, absolute and free of links, is granted; the file system is not asked."""
+        return self._check(kind, path)
+
+    def require_path(self, kind: Literal["read", "write"], path: str, *, shown: str | None = None) -> None:
+        """Raise PermissionDenied, naming `shown`, unless `path`, absolute and free of links, is granted."""
+        shown = path if shown is None else shown
+        self._require(kind, path, shown, f"--allow-{kind}={shown}")
+
+    def path_grants(self) -> Iterator[PathPrefix]:
+        """Yield every path that read, then write, grants, in the order they were given."""
+        for kind in ("read", "write"):
+            rule = self._rules[kind]
+            yield from (WHOLE_DISK,) if rule is True else cast("tuple[PathPrefix, ...]", rule or ())
+
+    def has_rules_in(self, path: str, *, itself: bool) -> bool:
+        """Tell whether a rule names something below `path`, or `itself`; absolute and free of links."""
+        if path == "/":
+            return True
+        below = path + "/"
+        for owner in (self, self.deny):
+            for kind in () if owner is None else ("read", "write"):
+                rule = cast("Permissions", owner)._rules[kind]
+                for pattern in cast("tuple[PathPrefix, ...]", rule) if isinstance(rule, tuple) else ():
+                    if pattern.path.startswith(below) or (itself and pattern.path == path):
+                        return True
+        return False
+
+
+def _meet(kind: str, one: Any, two: Any) -> Literal[True] | tuple[Pattern, ...] | None:
+    if one is None or two is None:
+        return None
+    if one is True and two is True:
+        return True
+    if kind in ("read", "write"):
+        one, two = ((WHOLE_DISK,) if rule is True else rule for rule in (one, two))
+    if one is True or two is True:
+        return cast("tuple[Pattern, ...]", two if one is True else one)
+    met = (a.meet(b) for a in one for b in two)
+    return tuple(dict.fromkeys(pattern for pattern in met if pattern is not None))
+
+
+def _union(one: Permissions | None, two: Permissions | None) -> Permissions | None:
+    if one is None or two is None:
+        return one or two
+    rules: dict[str, Literal[True] | tuple[Pattern, ...] | None] = {}
+    for kind in KINDS:
+        a, b = one._rules[kind], two._rules[kind]
+        if a is True or b is True:
+            rules[kind] = True
+        else:
+            rules[kind] = tuple(dict.fromkeys((a or ()) + (b or ()))) or None
+    return Permissions._of(rules, None, None)
+
+
+def _spell(item: Any) -> str:
+    return item if isinstance(item, str) else "/".join(map(str, item))
+
+
+NONE: Final = Permissions()
+"""Nothing at all."""
