@@ -1,8 +1,8 @@
-"""The route registrar: decorators, groups and mounts on one side, a trie with a static fast path on the other.
+"""The route registrar: decorators, groups and mounts in front, a trie with a static fast path behind.
 
-Which route answers: at each segment a literal goes before `int`, `float`, `uuid`, `str` and `path` parameters,
-in this order; a mount answers what no route below its prefix answers. Build, freeze, serve: `freeze()` refuses
-routes that answer the same requests, and nothing can be added after it.
+Which route answers: at each segment a literal goes before `int`, `float`, `uuid`, `str` and `path`
+parameters, in this order; a mount answers what no route below its prefix answers. Build, freeze, serve:
+`freeze()` refuses routes that answer the same requests, and nothing can be added after it.
 
 (Over 250 lines: registration, matching and reversing share one table and read best side by side.)
 """
@@ -358,7 +358,9 @@ class Router(Group):
             allow = ", ".join(sorted(allowed | {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())))
             if method == "OPTIONS":
                 return partial(_answer, lambda: Empty(headers={"allow": allow}))
-            raise HTTPError(405, f"{method} is not allowed here; allowed are {allow}", headers={"allow": allow})
+            raise HTTPError(
+                405, f"{method} is not allowed here; allowed are {allow}", headers={"allow": allow}
+            )
         location = self._slashed(request, path) if self._trailing_slash == "redirect" else None
         if location is not None:
             return partial(_answer, lambda: Redirect(location, 308))
@@ -437,7 +439,7 @@ def _descend(node: _Node, template: Path) -> dict[str, Target]:
 def _match(
     node: _Node, segments: list[str], index: int, values: list[Any], method: str, allowed: set[str]
 ) -> Target | None:
-    """Find the most specific target; `values` then holds its parameters, `allowed` the methods passed over."""
+    """Find the most specific target; `values` is then its parameters, `allowed` the methods passed over."""
     if index == len(segments):
         target = _pick(node.targets, method, allowed)
     else:

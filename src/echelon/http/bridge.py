@@ -37,7 +37,7 @@ class ASGIMount:
 
 
 def asgi_middleware(factory: Callable[..., ASGIApp], **options: Any) -> Middleware:
-    """Wrap ASGI middleware: `factory(app, **options)`, as Starlette's `Middleware(factory, **options)` would."""
+    """Wrap ASGI middleware: `factory(app, **options)`, as Starlette's `Middleware` would."""
 
     async def layer(request: Request, call_next: CallNext) -> Response:
         async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +99,8 @@ class _Call:
         """Return the next message; raises what the application raised when it ended without one."""
         waiting = asyncio.ensure_future(self._messages.get())
         try:
-            await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {waiting, self.task}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
             if not self._messages.empty():

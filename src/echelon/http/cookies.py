@@ -73,7 +73,7 @@ def _check(
     if _VALUE.fullmatch(value) is None:
         raise ValueError(
             f"cookie {name}: the value has a character that cookies cannot hold (space, quote, comma, "
-            "semicolon, backslash, control or non-ASCII); encode it first, for example with urllib.parse.quote"
+            "semicolon, backslash, control or non-ASCII); encode it first, as urllib.parse.quote does"
         )
     if len(name) + len(value) > MAX_BYTES:
         raise ValueError(f"cookie {name}: name and value exceed {MAX_BYTES} bytes, browsers would drop it")

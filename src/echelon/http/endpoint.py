@@ -25,7 +25,7 @@ def is_async(handler: Handler) -> bool:
 
 
 def build_endpoint(handler: Handler, plan: Plan, *, blocking: bool | None = None) -> Endpoint:
-    """Return the coroutine function that fills, calls and answers; one of few shapes, the shortest that fits."""
+    """Return the coroutine function that fills, calls and answers, in the shortest shape that fits."""
     respond = responder(plan.returns, describe(handler))
     if is_async(handler):
         if blocking:

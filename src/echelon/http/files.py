@@ -110,7 +110,9 @@ class Directory:
     Names that begin with a dot are not served. `index` answers for a folder; None answers 404.
     """
 
-    def __init__(self, root: str | Path, *, index: str | None = "index.html", cache: str = "no-cache") -> None:
+    def __init__(
+        self, root: str | Path, *, index: str | None = "index.html", cache: str = "no-cache"
+    ) -> None:
         self.root = Path(root).resolve()
         if not self.root.is_dir():
             raise ConfigError(f"{root}: there is no such folder to serve files from")
@@ -162,5 +164,3 @@ def _parse_date(text: str | None) -> int | None:
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-

@@ -23,7 +23,7 @@ _COPY_SIZE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """Bounds of one form; sizes in bytes. The size of the whole form is bounded by the request's `max_body`."""
+    """Bounds of one form; sizes in bytes. The whole form is bounded by the request's `max_body`."""
 
     fields: int = 1000
     files: int = 100

@@ -143,6 +143,17 @@ class MultiDict(Mapping[str, V], Generic[V]):
     def __getitem__(self, name: str) -> V:
         return self._lists[name][0]
 
+    @overload
+    def get(self, name: str) -> V | None: ...
+    @overload
+    def get(self, name: str, default: V) -> V: ...
+    @overload
+    def get(self, name: str, default: T) -> V | T: ...
+    def get(self, name: str, default: object = None) -> object:
+        """Return the first value of `name`."""
+        found = self._lists.get(name)
+        return default if found is None else found[0]
+
     def get_all(self, name: str) -> list[V]:
         """Return every value of `name`, in order."""
         return list(self._lists.get(name, ()))

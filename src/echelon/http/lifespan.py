@@ -50,7 +50,7 @@ class Lifespan:
         await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             answer.cancel()
-            self._task.exception()  # retrieved: an application without lifespan raises here, which is its right
+            self._task.exception()  # retrieved: an application without lifespan may raise here
             return
         message = answer.result()
         if message["type"] == f"lifespan.{name}.failed":

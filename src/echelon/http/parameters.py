@@ -19,7 +19,7 @@ import msgspec
 
 from echelon.errors import BadInput, HTTPError, RouteError
 from echelon.http.forms import FormData, Upload
-from echelon.http.markers import Body, Cookie, Form, Header, Marker, Query
+from echelon.http.markers import Body, Cookie, Form, Marker, Query
 from echelon.http.request import Request, decode_json
 from echelon.types import Components, Handler
 
@@ -60,7 +60,7 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Subject:
-    """A handler with its parameters, ready to be planned; annotations are resolved where it was registered."""
+    """A handler with its parameters, ready to be planned; the annotations are resolved."""
 
     name: str
     path: str
@@ -102,7 +102,10 @@ def inspect_handler(
         marker = None
         if get_origin(hint) is Annotated:
             marker = next((item for item in hint.__metadata__ if isinstance(item, Marker)), None)
-            wrong = next((item for item in hint.__metadata__ if inspect.isclass(item) and issubclass(item, Marker)), None)
+            wrong = next(
+                (item for item in hint.__metadata__ if inspect.isclass(item) and issubclass(item, Marker)),
+                None,
+            )
             if wrong is not None:
                 raise subject.refuse(parameter.name, f"needs an instance: write {wrong.__name__}()")
         parameters.append(Parameter(parameter.name, hint, parameter.default, marker))
@@ -167,7 +170,7 @@ def _source(
     raise subject.refuse(
         name,
         f"cannot be filled from {_type_name(hint)}: it is not in the path, and the type is neither Request, "
-        "a query type (str, int, float, bool, datetime, UUID, Enum, … or a list of them), a body (msgspec.Struct, "
+        "a query type (str, int, float, bool, datetime, UUID, Enum, … or a list), a body (msgspec.Struct, "
         f"dataclass, TypedDict, dict), an Upload, nor a component ({known}); "
         "a marker such as Annotated[T, Body()] says it explicitly",
     )
@@ -185,7 +188,8 @@ def _marked(subject: Subject, parameter: Parameter, marker: Marker) -> tuple[str
         return "form", _form_fill(subject, parameter, marker.name or parameter.name)
     if not is_text_type(bare):
         raise subject.refuse(
-            parameter.name, f"cannot come from text as {_type_name(parameter.type)}; use a scalar or a list of them"
+            parameter.name,
+            f"cannot come from text as {_type_name(parameter.type)}; use a scalar or a list of them",
         )
     if isinstance(marker, Query):
         return "query", _text_fill(subject, parameter, marker.name or parameter.name, "query")
@@ -212,14 +216,15 @@ def _text_fill(subject: Subject, parameter: Parameter, name: str, place: str) ->
     if not plain:
         _check_convertible(subject, parameter, wanted)
 
+    optional, fallback = parameter.optional, parameter.fallback()
+    query, cookies = place == "query", place == "cookie"
+
     def fill(request: Request) -> Any:
-        where: Any = (
-            request.query if place == "query" else request.headers if place == "header" else request.cookies
-        )
+        where: Any = request.query if query else request.cookies if cookies else request.headers
         value = where.get_all(name) if several else where.get(name)
         if value is None or (several and not value):
-            if parameter.optional:
-                return parameter.fallback()
+            if optional:
+                return fallback
             raise _missing(place, name)
         return value if plain else _convert(value, wanted, place, name)
 
@@ -269,7 +274,9 @@ def _form_fill(subject: Subject, parameter: Parameter, name: str) -> FillAsync:
 
 def _whole_form_fill(wanted: Any) -> FillAsync:
     many = {
-        name for name, hint in _fields_of(_bare(wanted)).items() if (get_origin(_bare(hint)) or hint) in _SEVERAL
+        name
+        for name, hint in _fields_of(_bare(wanted)).items()
+        if (get_origin(_bare(hint)) or hint) in _SEVERAL
     }
 
     async def fill(request: Request) -> Any:
@@ -316,8 +323,11 @@ def is_body_type(hint: Any) -> bool:
     origin = get_origin(hint) or hint
     if not inspect.isclass(origin):
         return False
-    return origin is dict or dataclasses.is_dataclass(origin) or issubclass(origin, msgspec.Struct) or (
-        typing.is_typeddict(origin)
+    return (
+        origin is dict
+        or dataclasses.is_dataclass(origin)
+        or issubclass(origin, msgspec.Struct)
+        or (typing.is_typeddict(origin))
     )
 
 
@@ -387,7 +397,7 @@ def _resolve(handler: Handler, name: str, path: str) -> dict[str, Any]:
         return get_type_hints(target, localns=_caller_names(target), include_extras=True)
     except NameError as exc:
         raise RouteError(
-            f"{path}: an annotation of {name}() cannot be resolved: {exc}; define or import the name at module level"
+            f"{path}: an annotation of {name}() cannot be resolved: {exc}; define the name at module level"
         ) from exc
 
 

@@ -1,4 +1,4 @@
-"""Path templates: `/users/{id:int}/files/{rest:path}`, read once, matched by the router, built for url_for."""
+"""Path templates: `/users/{id:int}/files/{rest:path}`, read once, matched and built from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from echelon.errors import RouteError
 from echelon.http.request import PATH_SAFE
 
 _PARAMETER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
-_INT = re.compile(r"-?[0-9]{1,40}")
 _FLOAT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """One type of path parameter. `read` gives None when the text does not fit; a lower rank is tried first."""
+    """One type of path parameter. `read` gives None when the text does not fit; low ranks go first."""
 
     name: str
     type: type
@@ -28,7 +27,13 @@ class Converter:
     read: Callable[[str], Any]
 
 
-INT = Converter("int", int, 0, lambda text: int(text) if _INT.fullmatch(text) else None)
+def _read_int(text: str) -> int | None:
+    digits = text[1:] if text[:1] == "-" else text
+    # isdecimal() is true for digits of every script, and int() reads "+1", "1_0" and " 1" too
+    return int(text) if digits.isdecimal() and digits.isascii() and len(digits) <= 40 else None
+
+
+INT = Converter("int", int, 0, _read_int)
 FLOAT = Converter("float", float, 1, lambda text: float(text) if _FLOAT.fullmatch(text) else None)
 UUID_ = Converter("uuid", UUID, 2, lambda text: UUID(text) if _UUID.fullmatch(text) else None)
 STR = Converter("str", str, 3, lambda text: text or None)
@@ -64,7 +69,7 @@ class Path:
         return {param.name: param.converter.type for param in self.params}
 
     def build(self, values: Mapping[str, Any]) -> str:
-        """Return the path with the values in place, percent-encoded; raises RouteError when they do not fit."""
+        """Return the path with the values in place, encoded; raises RouteError when they do not fit."""
         if set(values) != set(self.names):
             wanted = ", ".join(self.names) or "no parameters"
             raise RouteError(f"{self.template} takes {wanted}; given are {', '.join(values) or 'none'}")
@@ -75,7 +80,9 @@ class Path:
                 continue
             text = str(values[segment.name])
             if segment.converter.read(text) is None or (segment.converter is not ANY and "/" in text):
-                raise RouteError(f"{self.template}: {text!r} is not a value for {{{segment.name}:{segment.converter.name}}}")
+                raise RouteError(
+                    f"{self.template}: {text!r} does not fit {{{segment.name}:{segment.converter.name}}}"
+                )
             parts.append(quote(text, safe="/" if segment.converter is ANY else ""))
         return "/" + "/".join(parts)
 

@@ -1,4 +1,4 @@
-"""The request: a lazy view over what a protocol adapter received. Nothing is parsed before it is asked for."""
+"""The request: a lazy view over what an adapter received. Nothing is parsed before it is asked for."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from echelon.http.forms import FormData, FormLimits, parse_form, parse_pairs
 from echelon.http.headers import Headers, MultiDict
 
 if TYPE_CHECKING:
+    from echelon.http.response import Response
     from echelon.routing import Route
 
 T = TypeVar("T")
 
+NO_QUERY: MultiDict[str] = MultiDict()
 PATH_SAFE = "/-._~!$&'()*+,;=:@"
 """What may stay unencoded in a path (RFC 3986, 3.3)."""
 _CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252", "utf-16"})
@@ -32,11 +34,14 @@ _CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252", "utf-16"})
 class Source(Protocol):
     """Where a request comes from; one implementation for each protocol."""
 
-    http_version: str
-    query_string: str
-    scheme: str
-    raw_path: str | None  # as it was sent, where the protocol tells
-
+    @property
+    def http_version(self) -> str: ...
+    @property
+    def query_string(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def raw_path(self) -> str | None: ...  # as it was sent, where the protocol tells
     def headers(self) -> list[tuple[str, str]]: ...
     def peer(self) -> tuple[str, int] | None: ...
     def chunks(self, limit: int) -> AsyncIterator[bytes]: ...
@@ -69,7 +74,7 @@ class RequestOptions:
 class Request:
     """One HTTP request.
 
-    `path` is decoded once and complete; below a mount `root_path` is the mount's prefix and `subpath` the rest.
+    `path` is decoded once and complete; below a mount `root_path` is the prefix and `subpath` the rest.
     """
 
     # Defaults live on the class and not in __init__: a request that needs none of them pays for none of them.
@@ -86,6 +91,7 @@ class Request:
     _form: FormData | None = None
     _state: SimpleNamespace | None = None
     _streamed: bool = False
+    _on_error: tuple[tuple[dict[str, str], str], ...] = ()
 
     def __init__(self, method: str, path: str, source: Source) -> None:
         self.method = method
@@ -109,9 +115,9 @@ class Request:
         """The decoded query; raises BadInput when it is not UTF-8 or has too many fields."""
         if self._query is None:
             text = self.source.query_string
-            self._query = MultiDict(
-                parse_pairs(text, self.options.max_query_fields, "query string") if text else ()
-            )
+            if not text:
+                return NO_QUERY
+            self._query = MultiDict(parse_pairs(text, self.options.max_query_fields, "query string"))
         return self._query
 
     @property
@@ -135,8 +141,11 @@ class Request:
 
     @property
     def subpath(self) -> str:
-        """The path below `root_path`; starts with a slash."""
-        return self.path[len(self.root_path) :] or "/"
+        """The path below `root_path`; starts with a slash. A path that is not below it comes as it is."""
+        root, path = self.root_path, self.path
+        if not path.startswith(root) or path[len(root) : len(root) + 1] not in ("", "/"):
+            return path
+        return path[len(root) :] or "/"
 
     @property
     def http_version(self) -> str:
@@ -207,7 +216,7 @@ class Request:
     @overload
     async def json(self, type: type[T]) -> T: ...
     async def json(self, type: Any = Any) -> Any:
-        """Decode the body as JSON into `type`; raises BadInput 400 for bad syntax, 422 for the wrong shape."""
+        """Decode the body as JSON into `type`; raises BadInput: 400 for bad syntax, 422 for a wrong shape."""
         return decode_json(await self.body(), msgspec.json.Decoder(type))
 
     async def form(self) -> FormData:
@@ -228,7 +237,7 @@ class Request:
             if chunk:
                 yield chunk
 
-    async def disconnected(self, timeout: float | None = None) -> bool:
+    async def disconnected(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - False is the answer
         """Wait until the client is gone, at most `timeout` seconds; return whether it is.
 
         With ASGI servers this reads the body first, as there the news come after it.
@@ -239,6 +248,22 @@ class Request:
         except TimeoutError:
             return False
         return True
+
+    def on_error(self, headers: dict[str, str], *, vary: str = "") -> None:
+        """Put headers on the answer should the exception that passes now become one.
+
+        For middleware that marks every answer: an exception passes it before there is an answer to mark.
+        """
+        self._on_error = (*self._on_error, (headers, vary))
+
+    def mark(self, response: Response) -> Response:
+        """Put the headers of `on_error` on an answer; what the answer has itself stays."""
+        for headers, vary in self._on_error:
+            for name, value in headers.items():
+                response.headers.setdefault(name, value)
+            if vary:
+                response.headers.vary(vary)
+        return response
 
     def close(self) -> None:
         """Drop what the request holds on disk; the adapter calls it after the answer is sent."""

@@ -129,9 +129,7 @@ class Response:
 
     def delete_cookie(self, name: str, *, path: str = "/", domain: str | None = None) -> None:
         """Make the browser forget a cookie; path and domain must be those it was set with."""
-        self.set_cookie(
-            name, max_age=0, expires=datetime.fromtimestamp(0, UTC), path=path, domain=domain
-        )
+        self.set_cookie(name, max_age=0, expires=datetime.fromtimestamp(0, UTC), path=path, domain=domain)
 
     def prepare(self, request: Request) -> Response:
         """Return the response that fits the request's conditions; only files differ."""
@@ -195,7 +193,7 @@ class Stream(Response):
 
 
 class Redirect(Response):
-    """Send the client elsewhere: 307 keeps method and body, 303 turns them into a GET, 308 and 301 are lasting."""
+    """Send the client elsewhere: 307 keeps the method, 303 makes it a GET, 308 and 301 are lasting."""
 
     __slots__ = ()
 
@@ -242,7 +240,7 @@ def reason(status: int) -> str:
 
 def check_status(status: object) -> None:
     """Raise ValueError unless the number can end a request; a server may die of another."""
-    if type(status) is not int and not isinstance(status, HTTPStatus) or not 200 <= status <= 599:  # type: ignore[operator]
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
         raise ValueError(f"{status!r} is not a final HTTP status (200 to 599)")
 
 

@@ -10,14 +10,13 @@ from typing import Any, Union, get_args, get_origin
 from echelon.errors import HTTPError
 from echelon.http.response import (
     BYTES_TYPE,
-
     JSON_TYPE,
     TEXT_TYPE,
     Empty,
     Response,
+    check_status,
     encode_json,
 )
-
 
 
 def responder(annotation: Any, name: str) -> Callable[[Any], Response]:
@@ -54,6 +53,7 @@ def responder(annotation: Any, name: str) -> Callable[[Any], Response]:
     def from_tuple(result: tuple[Any, ...]) -> Response:
         if len(result) not in (2, 3) or type(result[1]) is not int:
             raise TypeError(f"{name} returned a tuple that is not (body, status) or (body, status, headers)")
+        check_status(result[1])
         response = Empty(result[1]) if result[0] is None else respond(result[0])
         response.status = result[1]
         if len(result) == 3:
@@ -71,5 +71,3 @@ def responder(annotation: Any, name: str) -> Callable[[Any], Response]:
         return Response(body, media_type=JSON_TYPE)
 
     return respond
-
-

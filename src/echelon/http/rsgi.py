@@ -43,12 +43,14 @@ class RsgiSource:
 
     __slots__ = ("_fields", "_proto", "_scope")
 
-    raw_path = None  # Granian gives the decoded path only
-
     def __init__(self, scope: RsgiScope, fields: RsgiHeaders, proto: Any) -> None:
         self._scope = scope
         self._fields = fields
         self._proto = proto
+
+    @property
+    def raw_path(self) -> str | None:
+        return None  # Granian gives the decoded path only
 
     @property
     def http_version(self) -> str:
@@ -109,7 +111,7 @@ class RsgiSource:
 
 
 def check_framing(scope: RsgiScope, fields: RsgiHeaders) -> str:
-    """Return why a request is refused, or nothing: what Granian lets through though two servers may disagree."""
+    """Return why a request is refused, or nothing: framing that Granian lets through and others read otherwise."""
     hosts = fields.get_all("host")
     if len(hosts) > 1 or (not hosts and scope.http_version == "1.1"):
         return "send exactly one Host header"
@@ -120,8 +122,19 @@ def check_framing(scope: RsgiScope, fields: RsgiHeaders) -> str:
     return ""
 
 
-def rsgi_adapter(respond: Endpoint, bind: Callable[[Request], None]) -> Callable[[Any, Any], Awaitable[None]]:
-    """Return the function Granian calls. `respond` must not raise; `bind` puts the application on a request."""
+class Active:
+    """How many requests are in flight."""
+
+    __slots__ = ("requests",)
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+
+def rsgi_adapter(
+    respond: Endpoint, bind: Callable[[Request], None], active: Active
+) -> Callable[[Any, Any], Awaitable[None]]:
+    """Return the function Granian calls. `respond` must not raise; `bind` equips a request."""
 
     async def handle(scope: RsgiScope, proto: Any) -> None:
         if scope.proto != "http":
@@ -130,6 +143,7 @@ def rsgi_adapter(respond: Endpoint, bind: Callable[[Request], None]) -> Callable
         fields = scope.headers
         request = Request(scope.method, scope.path, RsgiSource(scope, fields, proto))
         bind(request)
+        active.requests += 1
         try:
             if len(fields.get_all("host")) != 1 or "transfer-encoding" in fields:
                 refusal = check_framing(scope, fields)
@@ -144,6 +158,7 @@ def rsgi_adapter(respond: Endpoint, bind: Callable[[Request], None]) -> Callable
             else:
                 await send(request, response.prepare(request), proto)
         finally:
+            active.requests -= 1
             if request._form is not None:
                 request.close()
 
@@ -157,7 +172,9 @@ async def send(request: Request, response: Response, proto: Any) -> None:
     if request.method == "HEAD" or body is None or status in (204, 304):
         if isinstance(body, str):
             body = body.encode()
-        length = len(body) if isinstance(body, bytes) else body.length if isinstance(body, FileSlice) else None
+        length = (
+            len(body) if isinstance(body, bytes) else body.length if isinstance(body, FileSlice) else None
+        )
         if length is not None and status not in (204, 304) and "content-length" not in response.headers:
             pairs.append(("content-length", str(length)))
         proto.response_empty(status, pairs)

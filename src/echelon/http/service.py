@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import Any
@@ -13,12 +14,12 @@ from echelon.http.asgi import asgi_adapter
 from echelon.http.bridge import ASGIMount
 from echelon.http.request import Request, RequestOptions
 from echelon.http.response import Response
-from echelon.http.rsgi import rsgi_adapter
+from echelon.http.rsgi import Active, rsgi_adapter
 from echelon.middleware.errors import ErrorHandlers
 from echelon.middleware.pipeline import compose
-from echelon.routing import Router
+from echelon.routing import Route, Router
 from echelon.telemetry import HTTP_REQUEST_SECONDS, HTTP_REQUESTS, OFF, Telemetry
-from echelon.types import ASGIApp, Components, Endpoint, Middleware
+from echelon.types import ASGIApp, Components, Endpoint, Middleware, Receive, Scope, Send
 
 log = logging.getLogger("echelon.http")
 
@@ -28,7 +29,7 @@ UNMATCHED = "unmatched"
 """The route of requests that no route answered; their paths are the client's, so they are not kept."""
 
 Hook = Callable[[], Awaitable[None]]
-Handle = Callable[[], None]
+Add = Callable[[float], None]
 
 
 async def _nothing() -> None:
@@ -38,8 +39,8 @@ async def _nothing() -> None:
 class Service:
     """What serves HTTP for one application. Add routes, middleware and error handlers, then `freeze()`.
 
-    `rsgi` and `asgi` are the functions that servers call; `startup` and `shutdown` are the application's
-    own steps, run around those of mounted ASGI applications.
+    It is an RSGI and an ASGI application by itself, lifespan included; `startup` and `shutdown` are the
+    owner's steps, run around those of mounted ASGI applications.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Service:
         options: RequestOptions | None = None,
         startup: Hook = _nothing,
         shutdown: Hook = _nothing,
+        shutdown_time: float = 10.0,
     ) -> None:
         self.router = router
         self.errors = errors or ErrorHandlers()
@@ -62,11 +64,13 @@ class Service:
         self._options = options or RequestOptions()
         self._startup = startup
         self._shutdown = shutdown
+        self._shutdown_time = shutdown_time
         self._started: list[ASGIMount] = []
         self._frozen = False
         self._respond: Endpoint = self._not_started
-        self.rsgi = rsgi_adapter(self.respond, self._bind)
-        self.asgi: ASGIApp = asgi_adapter(self.respond, self._bind, self.startup, self.shutdown)
+        self._active = Active()
+        self.__rsgi__ = rsgi_adapter(self.respond, self._bind, self._active)
+        self._asgi: ASGIApp = asgi_adapter(self.respond, self._bind, self.startup, self.shutdown)
 
     def add_middleware(self, layer: Middleware) -> Middleware:
         """Add middleware around everything, the first outermost; it sees unmatched requests too."""
@@ -81,16 +85,17 @@ class Service:
             return
         self._telemetry = telemetry or self._telemetry
         self.router.freeze(components, self.errors.guard)
-        answer = self._layered() if self._middleware else self._bare()
-        if self._telemetry.counting or self._telemetry.tracing:
-            answer = self._observed(answer)
+        answer = self._answering()
         self._respond = answer
-        self.rsgi = rsgi_adapter(answer, self._bind)
         self._frozen = True
 
-    async def respond(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve as an ASGI application."""
+        await self._asgi(scope, receive, send)
+
+    def respond(self, request: Request) -> Awaitable[Response]:
         """Answer a request; every error becomes a response."""
-        return await self._respond(request)
+        return self._respond(request)  # no coroutine of its own: this runs for every request
 
     async def startup(self) -> None:
         """Start the application, then freeze, then start mounted ASGI applications."""
@@ -113,6 +118,22 @@ class Service:
         finally:
             await self._shutdown()
 
+    def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
+        """Start before the first request of a worker; the loop does not run yet."""
+        loop.run_until_complete(self.startup())
+
+    def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
+        """Let requests in flight end, then stop; after `shutdown_time` they are cut off."""
+        loop.run_until_complete(self._drain())
+
+    async def _drain(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self._shutdown_time
+        while self._active.requests and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # polled once in a process's life; an event would cost each request
+        if self._active.requests:
+            log.warning("%d requests were cut off at shutdown", self._active.requests)
+        await self.shutdown()
+
     def _bind(self, request: Request) -> None:
         request.app = self._app
         request.options = self._options
@@ -121,67 +142,76 @@ class Service:
         self.freeze()
         return await self._respond(request)
 
-    def _bare(self) -> Endpoint:
-        """Return the shortest way from request to response: no frame is spent on absent middleware."""
+    def _answering(self) -> Endpoint:
+        """Fold routing, middleware, errors and telemetry; what is absent costs no frame."""
         find, recover = self.router.find, self.errors.respond
 
-        async def answer(request: Request) -> Response:
-            try:
-                return await find(request)(request)
-            except Exception as exc:
-                return await recover(request, exc)
-
-        return answer
-
-    def _layered(self) -> Endpoint:
-        find, recover = self.router.find, self.errors.respond
+        def go(request: Request) -> Awaitable[Response]:
+            return find(request)(request)
 
         async def dispatch(request: Request) -> Response:
             return await find(request)(request)
 
-        inner = compose(self._middleware, self.errors.guard(dispatch))
+        inner = compose(self._middleware, self.errors.guard(dispatch)) if self._middleware else go
+        record = self._recorder()
 
         async def answer(request: Request) -> Response:
             try:
                 return await inner(request)
             except Exception as exc:
-                return await recover(request, exc)
-
-        return answer
-
-    def _observed(self, inner: Endpoint) -> Endpoint:
-        """Record span and numbers for every request, here and nowhere else."""
-        telemetry = self._telemetry
-        handles: dict[tuple[str, str, int], tuple[Callable[[float], None], Callable[[float], None]]] = {}
-
-        def record(request: Request, status: int, seconds: float) -> None:
-            route = request.route.path if request.route is not None else UNMATCHED
-            method = request.method if request.method in METHODS else "other"
-            pair = handles.get((method, route, status))
-            if pair is None:
-                pair = handles[method, route, status] = (
-                    telemetry.bind_count(HTTP_REQUESTS, method=method, route=route, status=str(status)),
-                    telemetry.bind_observe(HTTP_REQUEST_SECONDS, method=method, route=route),
-                )
-            pair[0](1)
-            pair[1](seconds)
+                return request.mark(await recover(request, exc))
 
         async def counted(request: Request) -> Response:
             began = perf_counter()
-            response = await inner(request)
+            try:
+                response = await inner(request)
+            except Exception as exc:
+                response = request.mark(await recover(request, exc))
             record(request, response.status, perf_counter() - began)
             return response
 
+        if self._telemetry.tracing:
+            return self._traced(counted)
+        return counted if self._telemetry.counting else answer
+
+    def _recorder(self) -> Callable[[Request, int, float], None]:
+        """Return the function that counts a request; this is the only place that does."""
+        telemetry = self._telemetry
+        handles: dict[tuple[Route | None, str, int], tuple[Add, Add]] = {}
+
+        def record(request: Request, status: int, seconds: float) -> None:
+            key = (request.route, request.method, status)
+            try:
+                count, observe = handles[key]
+            except KeyError:
+                route, method = UNMATCHED if key[0] is None else key[0].path, key[1]
+                if method not in METHODS:
+                    key, method = (key[0], "other", status), "other"  # so the table stays bounded
+                count, observe = handles[key] = (
+                    telemetry.bind_count(HTTP_REQUESTS, method=method, route=route, status=str(status)),
+                    telemetry.bind_observe(HTTP_REQUEST_SECONDS, method=method, route=route),
+                )
+            count(1)
+            observe(seconds)
+
+        return record
+
+    def _traced(self, inner: Endpoint) -> Endpoint:
+        telemetry = self._telemetry
+
         async def traced(request: Request) -> Response:
-            began = perf_counter()
-            with telemetry.request_span(_header_of(request), **{"http.request.method": request.method}) as span:
+            method = request.method if request.method in METHODS else "other"
+            with telemetry.request_span(_header_of(request), **{"http.request.method": method}) as span:
                 response = await inner(request)
                 route = request.route.path if request.route is not None else UNMATCHED
-                span.set(**{"http.route": route, "http.response.status_code": response.status})
-                record(request, response.status, perf_counter() - began)
+                answered: dict[str, str | int] = {
+                    "http.route": route,
+                    "http.response.status_code": response.status,
+                }
+                span.set(**answered)
             return response
 
-        return traced if telemetry.tracing else counted
+        return traced
 
 
 def _header_of(request: Request) -> Callable[[str], str | None]:
@@ -192,5 +222,3 @@ def _header_of(request: Request) -> Callable[[str], str | None]:
             return None
 
     return get
-
-

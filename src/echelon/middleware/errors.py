@@ -71,7 +71,7 @@ class ErrorHandlers:
 
     def _default(self, error: Exception) -> Response:
         if isinstance(error, BadInput):
-            extensions = {"errors": list(error.errors)} if error.errors else {}
+            extensions: dict[str, Any] = {"errors": list(error.errors)} if error.errors else {}
             return Problem(error.status, error.detail, headers=error.headers, **extensions)
         if isinstance(error, HTTPError):
             try:

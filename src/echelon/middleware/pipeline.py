@@ -35,7 +35,9 @@ def _once(layer: Middleware, inner: Endpoint) -> CallNext:
     async def call_next(request: Request) -> Response:
         nonlocal called
         if called:
-            raise RuntimeError(f"middleware {_name(layer)} called call_next twice; a request is answered once")
+            raise RuntimeError(
+                f"middleware {_name(layer)} called call_next twice; a request is answered once"
+            )
         called = True
         return await inner(request)
 
