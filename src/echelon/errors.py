@@ -15,6 +15,7 @@ EchelonError
 ├── LoadError              a module cannot be used
 │   ├── InvalidModule      the bytes are not a module that this engine accepts
 │   └── LinkError          the module imports something that nothing provides
+├── FunctionNotFound       a module has no export of that name
 ├── CompileError           source could not be compiled; carries diagnostics
 ├── ToolchainMissing       a compiler is not installed; says how to install it
 ├── Busy                   the instance pool and its waiting line are full
@@ -183,6 +184,10 @@ class InvalidModule(LoadError):
 
 class LinkError(LoadError):
     """The module imports something that nothing provides."""
+
+
+class FunctionNotFound(EchelonError, AttributeError):
+    """A module has no export of that name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Generator:
         self.artifacts = artifacts
         self.max_source = max_source
         self.max_output = max_output
-        self._telemetry = telemetry or OFF
+        self.telemetry = telemetry or OFF
         self._compilers: dict[str, Compiler] = {}
         self._probes: dict[str, Probe] = {}
         self._running: dict[str, _Flight] = {}
@@ -155,7 +155,7 @@ class Generator:
         key = _key(compiler, probe, optimize, origin, self.max_output)
         found = self.artifacts.find(key)
         if found is not None:
-            self._telemetry.count(COMPILES, language=language, result="cached")
+            self.telemetry.count(COMPILES, language=language, result="cached")
             return replace(found, compile_ms=_since(began))
         work = _Work(compiler, probe, files, optimize, origin, key)
         artifact, first = await self._once(work)
@@ -283,7 +283,7 @@ class Generator:
     async def _run(self, work: _Work) -> Artifact:
         language, began, result = work.compiler.name, time.perf_counter(), "failed"
         try:
-            with self._telemetry.span(GENERATOR_COMPILE, language=language, optimize=work.optimize) as span:
+            with self.telemetry.span(GENERATOR_COMPILE, language=language, optimize=work.optimize) as span:
                 job = Job(work.files.texts, work.files.entry, work.optimize, self.max_output)
                 artifact = _artifact(await _compile(work.compiler, job), work, self.max_output)
                 span.set(bytes=len(artifact.wasm))
@@ -291,8 +291,8 @@ class Generator:
                 result = "compiled"
                 return artifact
         finally:
-            self._telemetry.count(COMPILES, language=language, result=result)
-            self._telemetry.observe(COMPILE_SECONDS, time.perf_counter() - began, language=language)
+            self.telemetry.count(COMPILES, language=language, result=result)
+            self.telemetry.observe(COMPILE_SECONDS, time.perf_counter() - began, language=language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ GIB = 1024 * MIB
 PAGE = 64 * KIB
 """Bytes in one page of WebAssembly memory (core specification, 4.2.8)."""
 
+_MOST = 1 << 60
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|KB|MB|GB)?", re.IGNORECASE)
 _SIZE_UNITS = {"b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "kb": 1000, "mb": 1000**2, "gb": 1000**3}
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h)?", re.IGNORECASE)
@@ -28,9 +29,9 @@ def parse_size(value: int | str, *, key: str = "size") -> int:
         match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
         if match is None:
             raise ConfigError(f'{key}: {value!r} is not a size; write bytes or "16MiB"', key=key)
-        number = int(float(match[1]) * _SIZE_UNITS[(match[2] or "B").lower()])
-    if number <= 0:
-        raise ConfigError(f"{key}: {value!r} must be greater than zero", key=key)
+        number = int(min(float(match[1]), 2e18) * _SIZE_UNITS[(match[2] or "B").lower()])
+    if not 0 < number <= _MOST:
+        raise ConfigError(f"{key}: {value!r:.40} must be greater than zero and less than 1 EiB", key=key)
     return number
 
 
@@ -39,19 +40,19 @@ def parse_time(value: float | str | timedelta, *, key: str = "time") -> float:
     if isinstance(value, timedelta):
         number = value.total_seconds()
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
+        number = float(min(value, _MOST))
     else:
         match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
         if match is None:
             raise ConfigError(f'{key}: {value!r} is not a time; write seconds or "200ms"', key=key)
         number = float(match[1]) * _TIME_UNITS[(match[2] or "s").lower()]
-    if not 0 < number < float("inf"):
-        raise ConfigError(f"{key}: {value!r} must be greater than zero and finite", key=key)
+    if not 0 < number < _MOST:
+        raise ConfigError(f"{key}: {value!r:.40} must be greater than zero and finite", key=key)
     return number
 
 
 def _parse_count(value: int, *, key: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _MOST:
         raise ConfigError(f"{key}: {value!r} must be a whole number greater than zero", key=key)
     return value
 

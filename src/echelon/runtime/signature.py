@@ -122,7 +122,9 @@ def decode(payload: bytes) -> Signature:
     except (msgspec.MsgspecError, RecursionError) as exc:
         raise ValueError(f"the {SECTION} section is malformed: {exc}") from exc
     if document.version != VERSION:
-        raise ValueError(f"the {SECTION} section has version {document.version}, this Echelon reads {VERSION}")
+        raise ValueError(
+            f"the {SECTION} section has version {document.version}, this Echelon reads {VERSION}"
+        )
 
     def values(items: list[_Param]) -> tuple[Value, ...]:
         return tuple(Value(item.type, item.name, item.wire) for item in items)

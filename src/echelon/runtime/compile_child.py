@@ -1,0 +1,58 @@
+"""The process that turns untrusted modules into native code: `python -m echelon.runtime.compile_child`.
+
+It reads one JSON line per job from standard input, `{"source": path, "output": path, "fuel": bool}`, and answers
+`{"error": null | text}`. Its parent bounds its memory, its CPU time and its wall time, and kills it at will.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from echelon.runtime import native
+from echelon.runtime.engine import Engine, Profile
+
+
+def compile_module(engine: Engine, wasm: bytes) -> bytes:
+    """Return the native code of a module; raises ValueError with the compiler's message."""
+    ffi, lib, null = engine.native.ffi, engine.native.lib, engine.native.null
+    out = ffi.new("wasmtime_module_t **")
+    error = lib.wasmtime_module_new(engine.handle, wasm, len(wasm), out)
+    if error != null:
+        raise ValueError(engine.native.take_error(error))
+    code = ffi.new("wasm_byte_vec_t *")
+    error = lib.wasmtime_module_serialize(out[0], code)
+    lib.wasmtime_module_delete(out[0])
+    if error != null:
+        raise ValueError(engine.native.take_error(error))
+    return engine.native.take_bytes(code)
+
+
+def main() -> None:
+    memory = int(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    os.nice(5)
+    native.load()
+    engines: dict[bool, Engine] = {}
+    for line in sys.stdin:
+        job = json.loads(line)
+        fuel = bool(job["fuel"])
+        if fuel not in engines:
+            engines[fuel] = Engine(Profile(fuel=fuel), pooling=False)
+        try:
+            code = compile_module(engines[fuel], Path(job["source"]).read_bytes())
+            Path(job["output"]).write_bytes(code)
+            answer: dict[str, str | None] = {"error": None}
+        except ValueError as exc:
+            answer = {"error": str(exc)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,425 @@
+"""The runtime: loads modules, owns the engines and their pools, and makes the calls."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from echelon.errors import ConfigError, EchelonError, LoadError
+from echelon.runtime import failures
+from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
+from echelon.runtime.code_cache import CodeCache, private_directory
+from echelon.runtime.compile_process import NativeCompiler
+from echelon.runtime.engine import Engine, Profile
+from echelon.runtime.executor import Executor, Slots
+from echelon.runtime.guest_kit import GuestKit
+from echelon.runtime.host import Call, HostModule
+from echelon.runtime.instance import Instance, Scratch, Site
+from echelon.runtime.limits import KIB, MIB, Limits
+from echelon.runtime.loader import Loaded, read_module
+from echelon.runtime.module import Module
+from echelon.runtime.permissions import Permissions
+from echelon.runtime.wasi import Wasi
+from echelon.telemetry import OFF, Telemetry
+
+if TYPE_CHECKING:
+    from echelon.plugin.artifacts import Artifact
+
+_LARGE_CODE: Final = MIB
+_SMALL_POOL: Final = 32
+_DRAIN_TIME: Final = 5.0
+_MIN_STACK: Final = 64 * KIB
+_MAX_STACK: Final = 8 * MIB
+
+
+class SourceCompiler(Protocol):
+    """What the runtime asks of the generator."""
+
+    def language_for(self, path: str | Path) -> str: ...
+
+    async def compile(
+        self, source: Any, language: str | None = None, optimize: Any = "none", name: str | None = None
+    ) -> Artifact: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """How large the runtime is; sizes are bytes, times seconds. The fields are those of `[wasm]`."""
+
+    instances: int = 256
+    queue: int = 10_000
+    threads: int = 0
+    max_memory: int = 256 * MIB
+    max_time: float = 60.0
+    compile_time: float = 60.0
+    compile_memory: int = 4 << 30
+    cache: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def cache_directory(self) -> Path:
+        if self.cache is not None:
+            return self.cache
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        return Path(base) / "echelon" / "native"
+
+
+class Pool:
+    """One engine with its slots and spare buffers."""
+
+    def __init__(self, profile: Profile, queue_limit: int) -> None:
+        self.engine = Engine(profile)
+        self.slots = Slots(profile.instances, queue_limit)
+        self.scratches: list[Scratch] = []
+
+
+class Runtime:
+    """Runs WebAssembly in this process: `async with Runtime() as wasm: module = await wasm.load("fib.wat")`.
+
+    Belongs to one event loop. A `generator` compiles sources; without one, the first source that is loaded makes one.
+    """
+
+    def __init__(
+        self,
+        settings: RuntimeSettings | None = None,
+        *,
+        generator: SourceCompiler | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self.settings = settings or RuntimeSettings()
+        self.telemetry = telemetry or OFF
+        self.providers: list[HostModule] = [Wasi(), GuestKit(), AssemblyScriptEnv()]
+        self._generator = generator
+        self._own_generator: Any = None
+        self._declared: list[Module] = []
+        self._loaded: dict[str, asyncio.Task[Loaded]] = {}
+        self._pools: dict[Profile, Pool] = {}
+        self._calls: dict[int, Instance] = {}
+        self.compiled = 0
+        """Modules that were compiled to native code, not taken from the cache."""
+        self._usual: Pool | None = None
+        self._executor: Executor | None = None
+        self._cache: CodeCache | None = None
+        self._compiler: NativeCompiler | None = None
+
+    # --- start and stop ---
+
+    @property
+    def running(self) -> bool:
+        return self._executor is not None
+
+    @property
+    def modules(self) -> int:
+        """How many different modules are in memory."""
+        return len(self._loaded)
+
+    async def start(self) -> None:
+        """Make the engine and load every declared module; raises the first failure, naming its module."""
+        if self.running:
+            return
+        directory = private_directory(self.settings.cache_directory())
+        self._cache = CodeCache(directory)
+        self._compiler = NativeCompiler(
+            directory, seconds=self.settings.compile_time, memory=self.settings.compile_memory
+        )
+        self._executor = Executor(self.settings.threads)
+        self._usual = self.pool_for(self.settings.limits)
+        self._measure()
+        await asyncio.gather(*(module.load() for module in self._declared))
+
+    async def close(self) -> None:
+        """Let running calls end, for a moment, then stop every thread and process and free all native memory.
+
+        Closing twice is a no-op.
+        """
+        await self.drained(_DRAIN_TIME)
+        tasks, self._loaded = list(self._loaded.values()), {}
+        if self._executor is not None:
+            self._executor.stop()
+            self._executor = None
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, EchelonError):
+                (await task).close()
+        for pool in self._pools.values():
+            pool.engine.close()
+        self._pools.clear()
+        self._usual = None
+        if self._compiler is not None:
+            await self._compiler.close()
+            self._compiler = None
+        if self._own_generator is not None:
+            await self._own_generator.close()
+            self._own_generator = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def count_call(self, seconds: float, waited: float) -> None:
+        """Count a call that succeeded."""
+        if self.telemetry.counting:
+            self._count_ok(1)
+            self._observe_call(seconds)
+            self._observe_wait(waited)
+
+    def _measure(self) -> None:
+        self._count_ok = self.telemetry.bind_count("echelon_guest_calls_total", result="ok")
+        self._observe_call = self.telemetry.bind_observe("echelon_guest_call_seconds")
+        self._observe_wait = self.telemetry.bind_observe("echelon_guest_wait_seconds")
+        self.telemetry.gauge(
+            "echelon_instances_live",
+            lambda: float(sum(p.slots.total - p.slots.free for p in list(self._pools.values()))),
+        )
+        self.telemetry.gauge(
+            "echelon_calls_waiting", lambda: float(sum(p.slots.waiting for p in list(self._pools.values())))
+        )
+        self.telemetry.gauge("echelon_modules_loaded", lambda: float(self.modules))
+
+    # --- modules ---
+
+    def module(
+        self,
+        source: str | Path | bytes,
+        *,
+        name: str | None = None,
+        permissions: Permissions | None = None,
+        limits: Limits | None = None,
+        language: str | None = None,
+    ) -> Module:
+        """Declare a module; it is compiled and loaded when the runtime starts."""
+        module = self._make(source, name, permissions, limits, language)
+        if self.running:
+            raise ConfigError(f"{module.name}: the runtime has started; use `await load(…)` from now on")
+        self._declared.append(module)
+        return module
+
+    async def load(
+        self,
+        source: str | Path | bytes,
+        *,
+        name: str | None = None,
+        permissions: Permissions | None = None,
+        limits: Limits | None = None,
+        language: str | None = None,
+        sha256: str | None = None,
+    ) -> Module:
+        """Load a module from a file, the bytes of a module, or source in a language the generator knows.
+
+        `language` says that a text is source itself, not the path of a file. With `sha256` the digest of the module
+        must be that one. Raises LoadError, CompileError or ToolchainMissing.
+        """
+        module = self._make(source, name, permissions, limits, language)
+        await module.load()
+        if sha256 is not None and module.digest.removeprefix("sha256:") != sha256.removeprefix("sha256:"):
+            raise LoadError(f"{module.name}: its digest is {module.digest}, not {sha256} as required")
+        return module
+
+    def _make(
+        self,
+        source: str | Path | bytes,
+        name: str | None,
+        permissions: Permissions | None,
+        limits: Limits | None,
+        language: str | None,
+    ) -> Module:
+        limits = limits or self.settings.limits
+        self.check_limits(limits)
+        return Module(self, source, name, permissions or Permissions(), limits, language)
+
+    def check_limits(self, limits: Limits) -> None:
+        """Raise ConfigError when a limit is above what this runtime can hold a guest to."""
+        for key, value, ceiling, setting in (
+            ("memory", limits.memory, self.settings.max_memory, "wasm.max_memory"),
+            ("time", limits.time, self.settings.max_time, "wasm.max_time"),
+            ("stack", limits.stack, _MAX_STACK, "the largest stack"),
+        ):
+            if value > ceiling:
+                raise ConfigError(
+                    f"limits.{key}: {value} is above {setting} ({ceiling})", key=f"limits.{key}"
+                )
+        if limits.stack < _MIN_STACK:
+            raise ConfigError(f"limits.stack: at least {_MIN_STACK} bytes are needed", key="limits.stack")
+
+    async def generator(self) -> SourceCompiler:
+        """Return what compiles sources; makes one when the runtime was given none."""
+        if self._generator is None:
+            # The one import against the grain: a runtime on its own knows every language, too.
+            from echelon.plugin.generator import Generator
+
+            generator = Generator(telemetry=self.telemetry)
+            await generator.start()
+            self._generator = self._own_generator = generator
+        return self._generator
+
+    async def prepare(self, wasm: bytes) -> Loaded:
+        """Check a module, compile it to native code or take that from the cache; each digest once.
+
+        Every result must be given back with `forget()`.
+        """
+        if not self.running:
+            raise LoadError("the runtime has not started: use `async with`, or start the application")
+        digest = "sha256:" + hashlib.sha256(wasm).hexdigest()
+        task = self._loaded.get(digest)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(self._prepare(wasm, digest))
+            self._loaded[digest] = task
+            task.add_done_callback(lambda done: self._forget_failure(digest, done))
+        loaded = await asyncio.shield(task)
+        loaded.users += 1
+        return loaded
+
+    def forget(self, loaded: Loaded) -> None:
+        """Count one user of a module less; the last one frees its native code."""
+        loaded.users -= 1
+        if loaded.users <= 0 and self._loaded.pop(loaded.digest, None) is not None:
+            loaded.close()
+
+    def _release(self, pool: Pool, loaded: Loaded) -> None:
+        pool.slots.release()
+        self.forget(loaded)
+
+    def _forget_failure(self, digest: str, task: asyncio.Task[Loaded]) -> None:
+        failed = task.cancelled() or task.exception() is not None
+        if failed and self._loaded.get(digest) is task:
+            del self._loaded[digest]
+        if not task.cancelled():
+            self.telemetry.count("echelon_module_loads_total", result="failed" if failed else "ok")
+
+    async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
+        with self.telemetry.span("wasm.load", digest=digest, size=len(wasm)):
+            loaded = read_module(wasm, digest, self.providers)
+            await self.link(loaded, self.pool_for(self.settings.limits))
+            return loaded
+
+    async def link(self, loaded: Loaded, pool: Pool) -> Site:
+        """Make a module ready for instances in a pool, compiling it if its native code is not at hand."""
+        engine, executor = pool.engine, self._executor
+        if executor is None:
+            raise LoadError("the runtime is closed")
+        async with loaded.linking:
+            site = loaded.sites.get(engine.profile)
+            if site is None:
+                code = await self._native_code(loaded, engine)
+                if len(code) > _LARGE_CODE:
+                    linked = await asyncio.to_thread(loaded.link, engine, code, self._calls)
+                else:
+                    linked = loaded.link(engine, code, self._calls)
+                site = Site(
+                    linked, loaded.info, loaded.wasm, engine, executor, self._calls, pool.scratches,
+                    partial(self._release, pool, loaded),
+                )  # fmt: skip
+                loaded.sites[engine.profile] = site
+            return site
+
+    async def _native_code(self, loaded: Loaded, engine: Engine) -> bytes:
+        if self._cache is None or self._compiler is None:
+            raise LoadError("the runtime is closed")
+        cache, key = self._cache, engine.profile.code_key()
+        code = cache.read(key, loaded.digest)
+        if code is not None:
+            return code
+        lock = cache.lock(loaded.digest)
+        await asyncio.to_thread(lock.__enter__)
+        try:
+            code = cache.read(key, loaded.digest)
+            if code is None:
+                code = await self._compiler.compile(loaded.wasm, fuel=engine.profile.fuel)
+                self.compiled += 1
+                await asyncio.to_thread(cache.write, key, loaded.digest, code)
+            return code
+        finally:
+            lock.__exit__(None, None, None)
+
+    # --- instances ---
+
+    def idle(self) -> bool:
+        """Tell whether no instance is left and no call is waiting."""
+        return all(p.slots.free == p.slots.total and not p.slots.waiting for p in self._pools.values())
+
+    async def drained(self, within: float = 5.0) -> bool:
+        """Wait until no instance is left, for at most `within` seconds; tell whether that is so."""
+        deadline = asyncio.get_running_loop().time() + within
+        while not self.idle():
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    def pool_for(self, limits: Limits) -> Pool:
+        """Return the pool whose engine enforces the limits that only an engine can: fuel and stack."""
+        usual = self.settings.limits.stack
+        stack = usual if limits.stack == usual else 1 << (limits.stack.bit_length() - 1)
+        special = limits.fuel is not None or stack != usual
+        instances = min(_SMALL_POOL, self.settings.instances) if special else self.settings.instances
+        profile = Profile(
+            fuel=limits.fuel is not None,
+            stack=stack,
+            instances=instances,
+            max_memory=self.settings.max_memory,
+        )
+        pool = self._pools.get(profile)
+        if pool is None:
+            pool = self._pools[profile] = Pool(profile, self.settings.queue)
+        return pool
+
+    def open_now(self, loaded: Loaded, limits: Limits, make_call: Callable[[], Call]) -> Instance | None:
+        """Return a started instance if that takes no waiting, None otherwise; raises like `open()`."""
+        if loaded.runs_at_start or limits.fuel is not None or limits.stack != self.settings.limits.stack:
+            return None
+        pool = self._usual
+        if pool is None:
+            return None
+        site, slots = loaded.sites.get(pool.engine.profile), pool.slots
+        if site is None or not slots.free or slots.waiting or loaded.minimum_memory > limits.memory:
+            return None
+        slots.free -= 1
+        loaded.users += 1
+        instance = Instance(site, make_call() if site.linked.has_host else None, limits)
+        try:
+            if instance.begin_start() is None:
+                return instance
+        except BaseException:
+            instance.close()
+            raise
+        raise LoadError("the engine suspended a module that runs nothing when it starts")
+
+    async def open(
+        self, loaded: Loaded, limits: Limits, make_call: Callable[[], Call], *, kept: bool = False
+    ) -> tuple[Instance, float]:
+        """Return a started instance, and the seconds that it waited for its slot.
+
+        Raises Busy when too many calls are waiting, and what the module's start function may raise.
+        """
+        if loaded.minimum_memory > limits.memory:
+            raise failures.memory_exceeded(loaded.info, limits)
+        pool = self.pool_for(limits)
+        site = loaded.sites.get(pool.engine.profile) or await self.link(loaded, pool)
+        began = perf_counter()
+        await pool.slots.acquire()
+        waited = perf_counter() - began
+        loaded.users += 1
+        instance = Instance(site, make_call() if site.linked.has_host else None, limits, kept=kept)
+        try:
+            future = instance.begin_start()
+            if future is not None:
+                await instance.finish(future, None)
+            if loaded.initialize is not None:
+                await instance.invoke(loaded.initialize)
+        except BaseException:
+            instance.close()
+            raise
+        return instance, waited

@@ -1,0 +1,234 @@
+"""How to call each export of a module: its types, its packers, its ABI; made once when the module is loaded."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from echelon.errors import InvalidModule
+from echelon.runtime.abi import CORE, FORMATS, Abi, Guest, pack_pointer, packer, unpack_pointer, unpacker
+from echelon.runtime.assemblyscript import AssemblyScript
+from echelon.runtime.binary import FuncType, ModuleInfo
+from echelon.runtime.instance import MAX_VALUES, VALUE_OFFSET, VALUE_SIZE, Instance
+from echelon.runtime.signature import Function, Signature, Value
+
+_ABIS: Final[dict[str, Abi | None]] = {"core": None, "assemblyscript": AssemblyScript()}
+_CORE_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3, "v128": 4}
+_KIND_BYTES: Final = {kind: bytes([kind]) for kind in _CORE_KINDS.values()}
+_VALUE_LAYOUT: Final = {
+    "i32": "B7xi20x",
+    "u32": "B7xI20x",
+    "i64": "B7xq16x",
+    "u64": "B7xQ16x",
+    "f32": "B7xf20x",
+    "f64": "B7xd16x",
+}
+_pack_pointer_value: Final = struct.Struct("<B7xI20x").pack_into
+_PYTHON: Final = {
+    "f32": "float", "f64": "float", "bool": "bool", "str": "str", "bytes": "bytes", "list": "list",
+    "v128": "bytes of length 16",
+}  # fmt: skip
+_ACCEPTED: Final[dict[str, tuple[type, ...]]] = {
+    "float": (float, int), "int": (int,), "bool": (bool,), "str": (str,), "list": (list, tuple),
+    "bytes": (bytes, bytearray, memoryview), "bytes of length 16": (),
+}  # fmt: skip
+
+
+def plan_exports(info: ModuleInfo, signature: Signature) -> dict[str, FunctionPlan]:
+    """Return a plan for each exported function; raises InvalidModule when the signature contradicts the module."""
+    if signature.abi not in _ABIS:
+        raise InvalidModule(
+            f'the signature has the unknown ABI "{signature.abi}"; known are {", ".join(_ABIS)}'
+        )
+    abi = _ABIS[signature.abi]
+    for name in signature.exports:
+        if name not in info.exported_functions:
+            raise InvalidModule(
+                f'the signature names the function "{name}", which the module does not export'
+            )
+    plans = {}
+    for name, core in info.exported_functions.items():
+        function = signature.exports.get(name)
+        if function is None:
+            function = _core_function(name, core)
+        else:
+            _check_types(function, core)
+        plans[name] = FunctionPlan(function, core, abi)
+    return plans
+
+
+def public_functions(plans: Mapping[str, FunctionPlan], signature: Signature) -> list[Function]:
+    """Return what a caller may call: the typed exports where there is a signature, all functions otherwise."""
+    return [
+        plan.function for name, plan in plans.items() if not signature.exports or name in signature.exports
+    ]
+
+
+def _core_function(name: str, core: FuncType) -> Function:
+    return Function(name, tuple(Value(t) for t in core.params), tuple(Value(t) for t in core.results))
+
+
+def _check_types(function: Function, core: FuncType) -> None:
+    def carriers(values: tuple[Value, ...]) -> tuple[str, ...]:
+        return tuple(CORE.get(value.type, "i32") for value in values)
+
+    typed = FuncType(carriers(function.params), carriers(function.results))
+    if typed != core:
+        raise InvalidModule(f"the signature {function} does not fit the function's type {core}")
+
+
+class FunctionPlan:
+    """How to call one export; made once when the module is loaded.
+
+    `slow` is set while calls of it use to outlast a slice on the event loop.
+    """
+
+    __slots__ = ("_abi", "_get_one", "_kinds", "_packs", "_params", "_put_all",
+                 "_result_kinds", "_unpacks", "arity", "encoded", "function", "name",
+                 "returns", "simple", "slow")  # fmt: skip
+
+    def __init__(self, function: Function, core: FuncType, abi: Abi | None) -> None:
+        self.function, self.name, self.encoded = function, function.name, function.name.encode()
+        self.arity, self.returns = len(core.params), len(core.results)
+        self._abi = abi
+        self._params = function.params
+        self._kinds = tuple(_CORE_KINDS.get(t, -1) for t in core.params)
+        self._packs = tuple(packer(p.type) for p in function.params)
+        self._unpacks = tuple(unpacker(r.type) for r in function.results)
+        self._result_kinds = tuple(_CORE_KINDS.get(t, -1) for t in core.results)
+        self.simple = None not in self._packs and None not in self._unpacks
+        self._get_one = self._unpacks[0] if self.simple and self.returns == 1 else None
+        self._put_all = self._make_put()
+        self.slow = False
+
+    async def call(
+        self, instance: Instance, arguments: Sequence[Any], plans: Mapping[str, FunctionPlan], *, kept: bool
+    ) -> Any:
+        """Call the export; raises TypeError or ValueError for bad arguments, GuestError for what the guest does."""
+        if self.simple:
+            self.put(instance, arguments)
+            await instance.invoke(self)
+            return self.get(instance)
+        guest, abi = Guest(instance, plans), self._abi
+        if abi is None:
+            self.check_callable()
+            raise TypeError(f"{self.function} takes or returns values that its signature does not lay out")
+        self.check_count(arguments)
+        lowered = []
+        for position, (param, pack, value) in enumerate(
+            zip(self._params, self._packs, arguments, strict=True)
+        ):
+            if pack is not None:
+                lowered.append(value)
+                continue
+            try:
+                lowered.append(await abi.lower(guest, param.wire, value))
+            except (TypeError, ValueError, struct.error) as exc:
+                raise self._bad_argument(position, value, str(exc)) from None
+        self.put(instance, lowered)
+        await instance.invoke(self)
+        raw = self._raw_results(instance)
+        values = [
+            value if unpack is not None else await abi.lift(guest, result.wire, value)
+            for result, unpack, value in zip(self.function.results, self._unpacks, raw, strict=True)
+        ]
+        if kept:
+            await abi.release(guest)
+        return values[0] if len(values) == 1 else tuple(values) if values else None
+
+    def check_count(self, arguments: Sequence[Any]) -> None:
+        """Raise TypeError when the number of arguments is wrong."""
+        self.check_callable()
+        if len(arguments) != self.arity:
+            given, wanted = len(arguments), self.arity
+            raise TypeError(
+                f"{self.function} takes {wanted} argument{'' if wanted == 1 else 's'}, {given} given"
+            )
+
+    def put(self, instance: Instance, arguments: Sequence[Any]) -> None:
+        """Write arguments into the scratch; raises TypeError or ValueError that names the first bad one."""
+        if len(arguments) != self.arity:
+            self.check_count(arguments)
+        try:
+            self._put_all(instance.scratch.args_buffer, arguments)
+        except (struct.error, OverflowError, TypeError, ValueError):
+            self._put_each(instance.scratch.args_buffer, arguments)
+
+    def _put_each(self, buffer: Any, arguments: Sequence[Any]) -> None:
+        """Write arguments one after another, to know which one is bad."""
+        for position, (kind, pack, value) in enumerate(zip(self._kinds, self._packs, arguments, strict=True)):
+            offset = VALUE_SIZE * position
+            buffer[offset] = _KIND_BYTES[kind]
+            try:
+                (pack or pack_pointer)(buffer, offset + VALUE_OFFSET, value)
+            except (struct.error, OverflowError, TypeError, ValueError) as exc:
+                raise self._bad_argument(position, value, str(exc)) from None
+
+    def _make_put(self) -> Callable[[Any, Sequence[Any]], None]:
+        """Return what writes all arguments; for plain numbers, that is one call of `struct`."""
+        types = [param.type if param.type in FORMATS else "u32" for param in self._params]
+        if not self.arity:
+            return lambda _buffer, _arguments: None
+        if any(
+            pack is not None and param.type not in FORMATS
+            for pack, param in zip(self._packs, self._params, strict=True)
+        ):
+            return self._put_each
+        if "v128" in types or self.arity > MAX_VALUES or -1 in self._kinds:
+            return self._put_each
+        layout = struct.Struct("<" + "".join(_VALUE_LAYOUT[t] for t in types))
+        pack, kinds = layout.pack_into, self._kinds
+        if self.arity == 1:
+            return lambda buffer, arguments: pack(buffer, 0, kinds[0], arguments[0])
+        if self.arity == 2:
+            return lambda buffer, arguments: pack(buffer, 0, kinds[0], arguments[0], kinds[1], arguments[1])
+        return lambda buffer, arguments: pack(
+            buffer, 0, *chain.from_iterable(zip(kinds, arguments, strict=True))
+        )
+
+    def check_callable(self) -> None:
+        """Raise TypeError when the host cannot make the function's arguments."""
+        if self.arity > MAX_VALUES or self.returns > MAX_VALUES:
+            raise TypeError(
+                f"{self.name} has more than {MAX_VALUES} parameters or results; none can be called"
+            )
+        if -1 in self._kinds or -1 in self._result_kinds:
+            raise TypeError(f"{self.function} takes or returns references, which the host cannot make")
+
+    def _bad_argument(self, position: int, value: Any, detail: str) -> Exception:
+        param = self._params[position]
+        label = f"{param.name}: {param.type}" if param.name else param.type
+        base = param.type.partition("<")[0]
+        wanted = _PYTHON.get(base, "list" if base == "list" else "int")
+        fits = isinstance(value, _ACCEPTED[wanted])
+        if fits and wanted == "int":
+            return ValueError(f"{self.name}() argument {position + 1} ({label}): {value} is out of range")
+        if fits:
+            return ValueError(f"{self.name}() argument {position + 1} ({label}): {detail}")
+        return TypeError(
+            f"{self.name}() argument {position + 1} ({label}): expected {wanted}, got {type(value).__name__}"
+        )
+
+    def get(self, instance: Instance) -> Any:
+        """Read the results of a simple function: None, a value, or a tuple."""
+        if self._get_one is not None:
+            return self._get_one(instance.scratch.results_buffer, VALUE_OFFSET)
+        return tuple(self._raw_results(instance)) if self.returns else None
+
+    def _raw_results(self, instance: Instance) -> list[Any]:
+        buffer = instance.scratch.results_buffer
+        return [
+            (unpack or unpack_pointer)(buffer, VALUE_OFFSET + VALUE_SIZE * position)
+            for position, unpack in enumerate(self._unpacks)
+        ]
+
+    def put_pointers(self, instance: Instance, arguments: Sequence[int]) -> None:
+        """Write unsigned numbers, for a function of the language's own runtime."""
+        for position, value in enumerate(arguments):
+            _pack_pointer_value(instance.scratch.args_buffer, VALUE_SIZE * position, 0, value)
+
+    def get_pointer(self, instance: Instance) -> int:
+        """Read an unsigned result."""
+        return unpack_pointer(instance.scratch.results_buffer, VALUE_OFFSET)

@@ -1,0 +1,73 @@
+"""The declarations of libwasmtime against those of the wheel that ships the library."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+from wasmtime import _bindings as wheel
+
+from echelon.runtime import native
+
+STRUCTS = {
+    "wasm_byte_vec_t": wheel.wasm_byte_vec_t,
+    "wasm_valtype_vec_t": wheel.wasm_valtype_vec_t,
+    "wasm_frame_vec_t": wheel.wasm_frame_vec_t,
+    "wasmtime_instance_t": wheel.wasmtime_instance,
+    "wasmtime_func_t": wheel.wasmtime_func,
+    "wasmtime_memory_t": wheel.wasmtime_memory,
+    "wasmtime_extern_union_t": wheel.wasmtime_extern_union,
+    "wasmtime_extern_t": wheel.wasmtime_extern,
+    "wasmtime_valunion_t": wheel.wasmtime_valunion,
+    "wasmtime_val_t": wheel.wasmtime_val,
+    "wasmtime_val_raw_t": wheel.wasmtime_val_raw,
+    "wasmtime_async_continuation_t": wheel.wasmtime_async_continuation_t,
+}
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_struct_layout(name: str) -> None:
+    """Each struct has the size and the field offsets of the wheel's own declaration."""
+    ffi, theirs = native.load().ffi, STRUCTS[name]
+    assert ffi.sizeof(name) == ctypes.sizeof(theirs)
+    ours = dict(ffi.typeof(name).fields or [])
+    for field, *_ in theirs._fields_:
+        if field in ours:
+            assert ours[field].offset == getattr(theirs, field).offset, field
+
+
+def test_every_declared_function_exists() -> None:
+    """The library has every function that is declared."""
+    loaded = native.load()
+    names = [n for n in dir(loaded.lib) if n.startswith("wasm")]
+    assert len(names) > 70
+    for name in names:
+        assert getattr(loaded.lib, name)
+
+
+def test_value_layout_of_plans() -> None:
+    """The offsets that the packers use are those of `wasmtime_val_t`."""
+    from echelon.runtime.instance import VALUE_OFFSET, VALUE_SIZE
+
+    ffi = native.load().ffi
+    assert ffi.sizeof("wasmtime_val_t") == VALUE_SIZE
+    assert ffi.offsetof("wasmtime_val_t", "of") == VALUE_OFFSET
+
+
+def test_wat2wasm_reports_the_place() -> None:
+    """A syntax error raises ValueError with line and column."""
+    with pytest.raises(ValueError, match=r"<anon>:1:10"):
+        native.load().wat2wasm("(module (nonsense))")
+
+
+def test_importing_echelon_loads_no_engine() -> None:
+    """`import echelon`, and the names it offers, load neither libwasmtime, nor OpenTelemetry, nor a server."""
+    program = (
+        "import sys, echelon; echelon.Permissions; echelon.Limits; echelon.Runtime;"
+        "bad = {'cffi', '_cffi_backend', 'wasmtime', 'opentelemetry', 'granian', 'apsw'} & set(sys.modules);"
+        "sys.exit(', '.join(bad) or 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
