@@ -103,7 +103,7 @@ async def test_call_next_runs_once() -> None:
         await call_next(request)
         return await call_next(request)
 
-    with pytest.raises(RuntimeError, match="twice.* called call_next twice"):
+    with pytest.raises(RuntimeError, match=r"twice.* called call_next twice"):
         await compose([twice], count)(request_for())
     assert runs == [1]
 

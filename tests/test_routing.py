@@ -150,7 +150,7 @@ def test_nothing_is_added_after_freeze() -> None:
 )
 def test_a_malformed_template_is_refused(path: str) -> None:
     """The message shows the template."""
-    with pytest.raises(RouteError, match="a path|segment|parameter|type"):
+    with pytest.raises(RouteError, match=r"a path|segment|parameter|type"):
         Router().get(path)(lambda **values: "")
 
 

@@ -114,17 +114,17 @@ async def test_if_range_guards_against_mixing_versions(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/../outside.txt", "/%2e%2e/outside.txt", "/..%2foutside.txt", "/sub/../../outside.txt", "/link.txt"]
-    + [
-        "/.secret",
-        "/sub/.x",
-        "/none.txt",
-        "/sub",
-        "/pipe",
-        "//etc/passwd",
-        "/%2Fetc/passwd",
-        "/a.txt/x",
-        "/a%00.txt",
+    [
+        *(
+            "/../outside.txt",
+            "/%2e%2e/outside.txt",
+            "/..%2foutside.txt",
+            "/sub/../../outside.txt",
+            "/link.txt",
+            "/.secret",
+            "/sub/.x",
+        ),
+        *("/none.txt", "/sub", "/pipe", "//etc/passwd", "/%2Fetc/passwd", "/a.txt/x", "/a%00.txt"),
     ],
 )
 async def test_nothing_outside_of_the_folder_is_served(folder: Path, path: str) -> None:

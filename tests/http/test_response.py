@@ -78,7 +78,7 @@ def test_none_is_404_when_the_annotation_allows_it() -> None:
 )
 def test_what_cannot_be_sent_is_refused(result: Any) -> None:
     """The error is the developer's and names the handler or the status."""
-    with pytest.raises((TypeError, ValueError), match="handler|status"):
+    with pytest.raises((TypeError, ValueError), match=r"handler|status"):
         give(result)
 
 

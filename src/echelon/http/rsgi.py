@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, cast
 
@@ -122,18 +123,7 @@ def check_framing(scope: RsgiScope, fields: RsgiHeaders) -> str:
     return ""
 
 
-class Active:
-    """How many requests are in flight."""
-
-    __slots__ = ("requests",)
-
-    def __init__(self) -> None:
-        self.requests = 0
-
-
-def rsgi_adapter(
-    respond: Endpoint, bind: Callable[[Request], None], active: Active
-) -> Callable[[Any, Any], Awaitable[None]]:
+def rsgi_adapter(respond: Endpoint, bind: Callable[[Request], None]) -> Callable[[Any, Any], Awaitable[None]]:
     """Return the function Granian calls. `respond` must not raise; `bind` equips a request."""
 
     async def handle(scope: RsgiScope, proto: Any) -> None:
@@ -143,7 +133,6 @@ def rsgi_adapter(
         fields = scope.headers
         request = Request(scope.method, scope.path, RsgiSource(scope, fields, proto))
         bind(request)
-        active.requests += 1
         try:
             if len(fields.get_all("host")) != 1 or "transfer-encoding" in fields:
                 refusal = check_framing(scope, fields)
@@ -157,8 +146,10 @@ def rsgi_adapter(
                 proto.response_bytes(response.status, response._pairs, body)
             else:
                 await send(request, response.prepare(request), proto)
+        except CancelledError:  # only the server's own shutdown cancels a request
+            refused = Problem(503, "the server is stopping", headers={"connection": "close"})
+            proto.response_bytes(refused.status, refused._pairs, refused.body)
         finally:
-            active.requests -= 1
             if request._form is not None:
                 request.close()
 

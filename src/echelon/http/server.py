@@ -7,9 +7,12 @@ so `asyncio.timeout`, `TaskGroup` and context variables (trace ids) would be wro
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import importlib.util
 import logging
+import signal
 import socket
 import ssl
 import sys
@@ -30,6 +33,8 @@ log = logging.getLogger("echelon.http")
 
 MAX_CONNECTIONS = 16_384
 """Connections one worker holds; above it new ones wait in the backlog."""
+STOP_TIME = 5
+"""Seconds that a worker has for its own shutdown after the last request; then it is killed."""
 NOT_WATCHED = (".echelon", ".venv", "venv", "dist", "build", ".ruff_cache")
 
 
@@ -92,7 +97,7 @@ def _granian(
         ssl_cert=certificate[0] if certificate else None,
         ssl_key=certificate[1] if certificate else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=max(1, round(config.shutdown_time)) + 2,
+        workers_kill_timeout=max(1, round(config.shutdown_time)) + STOP_TIME,
         reload=config.reload,
         reload_paths=list(config.reload_dirs) or [source_folder(target)],
         reload_ignore_dirs=NOT_WATCHED,
@@ -165,11 +170,30 @@ class Worker:
 
     def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
         """Start the application before the first request."""
+        self._bound_shutdown(loop)
         try:
             self._app.__rsgi_init__(loop)
         except Exception as exc:
             log.debug("startup failed", exc_info=exc)
             fail(exc)
+
+    def _bound_shutdown(self, loop: AbstractEventLoop) -> None:
+        """Cut off requests that outlast `shutdown_time`; Granian alone would wait for them without end."""
+
+        def cut() -> None:
+            tasks = [task for task in asyncio.all_tasks(loop) if _is_request(task)]
+            if tasks:
+                log.warning("%d requests were cut off at shutdown", len(tasks))
+            for task in tasks:
+                task.cancel()
+
+        def stop() -> None:
+            loop.call_later(self._shutdown_time, cut)
+            # Granian's own handler, which this one replaces, is still there for the other signal.
+            signal.raise_signal(signal.SIGINT)
+
+        with contextlib.suppress(NotImplementedError):  # a loop without signals, on Windows
+            loop.add_signal_handler(signal.SIGTERM, stop)
 
     def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
         """Stop the application after the last request."""
@@ -177,6 +201,10 @@ class Worker:
             self._app.__rsgi_del__(loop)
         except Exception as exc:
             log.error("shutdown failed", exc_info=exc)
+
+
+def _is_request(task: asyncio.Task[Any]) -> bool:
+    return getattr(task.get_coro(), "__name__", "") == "future_watcher"  # Granian's name for it
 
 
 def fail(error: Exception) -> NoReturn:

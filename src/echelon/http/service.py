@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
@@ -14,14 +12,12 @@ from echelon.http.asgi import asgi_adapter
 from echelon.http.bridge import ASGIMount
 from echelon.http.request import Request, RequestOptions
 from echelon.http.response import Response
-from echelon.http.rsgi import Active, rsgi_adapter
+from echelon.http.rsgi import rsgi_adapter
 from echelon.middleware.errors import ErrorHandlers
 from echelon.middleware.pipeline import compose
 from echelon.routing import Route, Router
 from echelon.telemetry import HTTP_REQUEST_SECONDS, HTTP_REQUESTS, OFF, Telemetry
 from echelon.types import ASGIApp, Components, Endpoint, Middleware, Receive, Scope, Send
-
-log = logging.getLogger("echelon.http")
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods counted by name; clients can invent others, which count as "other"."""
@@ -54,7 +50,6 @@ class Service:
         options: RequestOptions | None = None,
         startup: Hook = _nothing,
         shutdown: Hook = _nothing,
-        shutdown_time: float = 10.0,
     ) -> None:
         self.router = router
         self.errors = errors or ErrorHandlers()
@@ -64,12 +59,10 @@ class Service:
         self._options = options or RequestOptions()
         self._startup = startup
         self._shutdown = shutdown
-        self._shutdown_time = shutdown_time
         self._started: list[ASGIMount] = []
         self._frozen = False
         self._respond: Endpoint = self._not_started
-        self._active = Active()
-        self.__rsgi__ = rsgi_adapter(self.respond, self._bind, self._active)
+        self.__rsgi__ = rsgi_adapter(self.respond, self._bind)
         self._asgi: ASGIApp = asgi_adapter(self.respond, self._bind, self.startup, self.shutdown)
 
     def add_middleware(self, layer: Middleware) -> Middleware:
@@ -123,16 +116,8 @@ class Service:
         loop.run_until_complete(self.startup())
 
     def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
-        """Let requests in flight end, then stop; after `shutdown_time` they are cut off."""
-        loop.run_until_complete(self._drain())
-
-    async def _drain(self) -> None:
-        deadline = asyncio.get_running_loop().time() + self._shutdown_time
-        while self._active.requests and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)  # polled once in a process's life; an event would cost each request
-        if self._active.requests:
-            log.warning("%d requests were cut off at shutdown", self._active.requests)
-        await self.shutdown()
+        """Stop after the last request of a worker."""
+        loop.run_until_complete(self.shutdown())
 
     def _bind(self, request: Request) -> None:
         request.app = self._app
