@@ -1,0 +1,224 @@
+"""Every command of `echelon`, with its arguments and options: help, documentation and tests follow from it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from echelon.cli.parser import Command, Option, Word
+
+_HOME: Final = "echelon.cli.commands"
+
+_JSON: Final = Option(("--json",), "write the result as JSON")
+_FILE: Final = Word("FILE", "a .wasm or .wat file, or source in a language the generator knows")
+_STORE: Final = Option(
+    ("--store",), "the store's file; without it that of the project's configuration", "FILE"
+)
+_CONFIG: Final = Option(("--config",), "configuration file instead of ./echelon.toml", "FILE")
+
+_ALLOW: Final = {
+    "net": ("HOSTS", "let the guest reach these hosts (example.com, *.example.com:443), or all"),
+    "read": ("PATHS", "let it read these files and folders, or all"),
+    "write": ("PATHS", "let it write these files and folders, or all"),
+    "env": ("NAMES", "let it know these environment variables (HOME, APP_*), or all"),
+    "sys": ("NAMES", "let it know these facts about the host (clock), or all"),
+    "kv": ("PREFIXES", "let it use these key prefixes of the store (users, users/eu), or all"),
+    "import": ("HOSTS", "let code be loaded from these hosts, or all"),
+}
+_PERMISSIONS: Final = tuple(
+    Option((f"--allow-{kind}",), help, value, optional=True) for kind, (value, help) in _ALLOW.items()
+) + tuple(
+    Option((f"--deny-{kind}",), f"deny these, whatever --allow-{kind} grants", value, optional=True)
+    for kind, (value, _) in _ALLOW.items()
+)
+_LIMITS: Final = (
+    Option(("--memory",), "memory of the call (default 64MiB)", "SIZE"),
+    Option(("--time",), "time of the call, host functions included (default 1s)", "TIME"),
+    Option(("--fuel",), "instructions of the call; counted only when set", "COUNT"),
+    Option(("--stack",), "stack of the call (default 512KiB)", "SIZE"),
+    Option(("--output",), "bytes the call may print or return (default 1MiB)", "SIZE"),
+    Option(("--host-calls",), "host functions the call may use (default 10000)", "COUNT"),
+)
+
+RUN: Final = Command(
+    "run",
+    "Serve an application",
+    f"{_HOME}.run",
+    words=(Word("TARGET", "main.py, module:app or main.py:app; without it ./main.py, else ./app.py", "?"),),
+    options=(
+        Option(("--host",), "address to listen on (default 127.0.0.1)", "ADDRESS"),
+        Option(("--port",), "port to listen on (default 8000); 0 takes a free one", "PORT"),
+        Option(("--workers",), "worker processes (default 1)", "COUNT"),
+        Option(("--reload",), "start again when a source file changes"),
+        _CONFIG,
+    ),
+    examples=("echelon run", "echelon run main.py --reload", "echelon run shop.main:app --workers 4"),
+    notes=(
+        "Options win over ECHELON_* variables, these over echelon.toml. Without a token in the configuration one is"
+        " made for this run and printed, so that the control API can be used."
+    ),
+)
+BUILD: Final = Command(
+    "build",
+    "Compile a source file to WebAssembly",
+    f"{_HOME}.build",
+    words=(Word("SRC", "the source; what it imports from its own folder comes along"),),
+    options=(
+        Option(
+            ("-o", "--output"),
+            'where to write the module (default SRC with .wasm); "-" is standard output',
+            "OUT",
+        ),
+        Option(("--language",), "the source's language, where its suffix does not say", "NAME"),
+        Option(
+            ("--optimize",), "what to optimise for (default none)", "HOW", choices=("size", "speed", "none")
+        ),
+    ),
+    examples=("echelon build fib.ts", "echelon build fib.ts -o out/fib.wasm --optimize size"),
+    notes="Prints the path of the module. A compiled module is kept, so building it again takes no time.",
+)
+CALL: Final = Command(
+    "call",
+    "Call a function of a module in a fresh sandbox and print its value",
+    f"{_HOME}.call",
+    words=(
+        _FILE,
+        Word("FUNCTION", "the export to call; left out for a WASI command", "?"),
+        Word("ARGS", "its arguments, read by the types of its signature", "*"),
+    ),
+    options=(*_PERMISSIONS, *_LIMITS, _JSON),
+    examples=(
+        "echelon call fib.ts fib 30",
+        "echelon call report.ts build 2026 --allow-read=./data --time 5s",
+        "echelon call grep.wasm -- -n pattern < log.txt",
+    ),
+    notes=(
+        "Numbers and true or false are written plainly, text as it is, bytes as base64 or @FILE, lists and optional"
+        " values as JSON. Nothing is granted unless an --allow option grants it; lists are separated by commas.\n\n"
+        "Without FUNCTION the file is run as a WASI command: what follows -- are its arguments, standard input is"
+        " passed on when it is not a terminal. With FUNCTION, what follows -- are further arguments."
+    ),
+    rest=True,
+)
+INSPECT: Final = Command(
+    "inspect",
+    "Show what a module exports, imports and needs",
+    f"{_HOME}.inspect",
+    words=(_FILE,),
+    options=(_JSON,),
+    examples=("echelon inspect fib.ts", "echelon inspect plugin.wasm --json"),
+)
+CONFIG: Final = Command(
+    "config",
+    "Show every setting, its value and where it came from",
+    f"{_HOME}.config",
+    options=(_JSON, Option(("--show-secrets",), "show secrets, which are hidden otherwise"), _CONFIG),
+)
+DOCTOR: Final = Command(
+    "doctor",
+    "Check that everything Echelon needs is here and works",
+    f"{_HOME}.doctor",
+    options=(_JSON, _CONFIG),
+    notes="The exit status is 1 when something needed is broken; what is merely optional only gets a remark.",
+)
+KV: Final = Command(
+    "kv",
+    "Read and write a key-value store",
+    commands=(
+        Command(
+            "kv get",
+            "Print the value under a key as JSON",
+            f"{_HOME}.kv",
+            words=(Word("KEY", "the key"),),
+            options=(_STORE,),
+        ),
+        Command(
+            "kv set",
+            "Store a value",
+            f"{_HOME}.kv",
+            words=(
+                Word("KEY", "the key"),
+                Word("VALUE", 'the value as JSON; "-" reads it from standard input'),
+            ),
+            options=(
+                _STORE,
+                Option(("--expire-in",), 'forget it after this time, such as "90s" or "1h"', "TIME"),
+            ),
+        ),
+        Command(
+            "kv delete",
+            "Remove what is stored under a key",
+            f"{_HOME}.kv",
+            words=(Word("KEY", "the key"),),
+            options=(_STORE,),
+        ),
+        Command(
+            "kv list",
+            "Print keys and values, one entry a line",
+            f"{_HOME}.kv",
+            words=(Word("PREFIX", "only keys that begin with this one", "?"),),
+            options=(
+                _STORE,
+                Option(("--start",), "the first key, included", "KEY"),
+                Option(("--end",), "where to stop, not included", "KEY"),
+                Option(("--limit",), "at most so many entries", "COUNT"),
+                Option(("--reverse",), "from the last key to the first"),
+                Option(("--keys",), "keys alone"),
+                _JSON,
+            ),
+        ),
+        Command(
+            "kv export",
+            "Write every entry as a line of JSON",
+            f"{_HOME}.kv",
+            words=(Word("PREFIX", "only keys that begin with this one", "?"),),
+            options=(_STORE,),
+        ),
+        Command(
+            "kv import",
+            "Store the entries that `kv export` wrote",
+            f"{_HOME}.kv",
+            words=(Word("FILE", "the lines; without it standard input", "?"),),
+            options=(_STORE,),
+        ),
+    ),
+    examples=(
+        'echelon kv set users/1 \'{"name": "Ada"}\'',
+        "echelon kv get users/1",
+        "echelon kv list users --store app.db",
+        "echelon kv export --store old.db | echelon kv import --store new.db",
+    ),
+    notes=(
+        'A key is written as a path, users/1, in which whole numbers are numbers, or as a JSON array, ["users", 1].'
+        ' What JSON lacks is written as an object with one name: {"$bytes": "AAE="}, {"$u64": "5"}.'
+    ),
+)
+TOOLCHAIN: Final = Command(
+    "toolchain",
+    "List and install the compilers that do not come with Python",
+    commands=(
+        Command(
+            "toolchain list", "Show every language and its compiler", f"{_HOME}.toolchain", options=(_JSON,)
+        ),
+        Command(
+            "toolchain install",
+            "Fetch a compiler into Echelon's own folder",
+            f"{_HOME}.toolchain",
+            words=(Word("LANGUAGE", "which, such as typescript"),),
+        ),
+    ),
+    default="list",
+)
+NEW: Final = Command(
+    "new",
+    "Begin a project: an application, a guest, a test",
+    f"{_HOME}.new",
+    words=(Word("NAME", "the folder to make"),),
+    examples=("echelon new shop && cd shop && echelon run",),
+)
+
+ROOT: Final = Command(
+    "echelon",
+    "Web applications in Python that compile and run WebAssembly",
+    options=(Option(("-V", "--version"), "show the version"),),
+    commands=(RUN, BUILD, CALL, INSPECT, CONFIG, DOCTOR, KV, TOOLCHAIN, NEW),
+)

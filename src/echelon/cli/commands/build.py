@@ -1,0 +1,73 @@
+"""`echelon build`: source in, module out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from echelon.cli import source
+from echelon.cli.parser import Arguments, Command, Usage
+from echelon.cli.status import FAILED, OK
+from echelon.cli.terminal import Terminal, is_terminal
+from echelon.errors import InvalidModule
+from echelon.runtime import binary
+
+STANDARD_OUTPUT = "-"
+
+
+def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
+    path = source.existing_file(arguments.src)
+    out = _target(path, arguments.output, terminal)
+    try:
+        artifact = asyncio.run(
+            source.read(path, terminal, language=arguments.language, optimize=arguments.optimize or "none")
+        )
+        binary.parse(artifact.wasm)
+    except source.CompileFailed as exc:
+        return exc.status
+    except InvalidModule as exc:
+        terminal.error(f"{path}: {exc}")
+        return FAILED
+    took = "was compiled before" if artifact.cached else f"compiled in {artifact.compile_ms:.0f} ms"
+    terminal.note(
+        terminal.paint(f"{artifact.language}, {len(artifact.wasm)} bytes, {artifact.digest}, {took}", "dim")
+    )
+    if out is None:
+        terminal.raw(artifact.wasm)
+    else:
+        _write(out, artifact.wasm)
+        terminal.result(str(out))
+    return OK
+
+
+def _target(path: Path, output: str | None, terminal: Terminal) -> Path | None:
+    """Return where the module goes, None for standard output; raises Usage where it cannot go."""
+    if output == STANDARD_OUTPUT:
+        if is_terminal(terminal.out):
+            raise Usage("a module is not text for a terminal: write -o FILE, or send the output elsewhere")
+        return None
+    out = Path(output) if output else path.with_suffix(".wasm")
+    if out.is_dir():
+        out = out / path.with_suffix(".wasm").name
+    if out.exists() and out.samefile(path):
+        raise Usage(f"{out} is the source itself; write -o OUT.wasm")
+    if not out.parent.is_dir():
+        raise Usage(f"there is no folder {out.parent} to write {out.name} to")
+    return out
+
+
+def _write(out: Path, wasm: bytes) -> None:
+    """Replace the file at once: whoever reads it sees the old module or the new one, never a part."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(wasm)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, out)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

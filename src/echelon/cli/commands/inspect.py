@@ -1,0 +1,173 @@
+"""`echelon inspect`: what a module offers and wants, read from its bytes; nothing of it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+from echelon.cli import failures, source, values
+from echelon.cli.parser import Arguments, Command
+from echelon.cli.status import OK
+from echelon.cli.terminal import Terminal, clean, table
+from echelon.errors import LoadError
+from echelon.plugin.artifacts import Artifact
+from echelon.runtime import binary
+from echelon.runtime import signature as signatures
+from echelon.runtime.binary import Import, ModuleInfo
+from echelon.runtime.limits import KIB, MIB, PAGE
+from echelon.runtime.loader import COMMAND
+from echelon.runtime.signature import Signature
+
+_WASI: Final = "wasi_snapshot_preview1"
+_FILES: Final = ("read", "write")
+_WASI_NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "environ_get": ("env",),
+    "environ_sizes_get": ("env",),
+    "path_open": _FILES,
+    "path_filestat_get": ("read",),
+    "path_readlink": ("read",),
+    "path_create_directory": ("write",),
+    "path_filestat_set_times": ("write",),
+    "path_link": _FILES,
+    "path_remove_directory": ("write",),
+    "path_rename": ("write",),
+    "path_symlink": ("write",),
+    "path_unlink_file": ("write",),
+    "sock_accept": ("net",),
+    "sock_recv": ("net",),
+    "sock_send": ("net",),
+    "sock_shutdown": ("net",),
+}
+_KIT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "env_get": ("env",),
+    "read_file": ("read",),
+    "write_file": ("write",),
+}
+_NEEDS: Final = {_WASI: _WASI_NEEDS, "echelon": _KIT_NEEDS}
+
+
+def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
+    path = source.existing_file(arguments.file)
+    try:
+        artifact = asyncio.run(source.read(path, terminal))
+    except source.CompileFailed as exc:
+        return exc.status
+    try:
+        found = describe(path, artifact)
+    except LoadError as exc:
+        raise failures.in_file(exc, path) from exc
+    terminal.result(values.to_json(found, indent=2)) if arguments.json else _show(found, terminal)
+    return OK
+
+
+def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
+    """Return everything there is to know of a module; raises LoadError for bytes that are none."""
+    from echelon.runtime import plans
+
+    info = binary.parse(artifact.wasm)
+    section = binary.custom_section(artifact.wasm, info, signatures.SECTION)
+    signature = Signature() if section is None else _decode(section)
+    functions = plans.public_functions(plans.plan_exports(info, signature), signature)
+    return {
+        "id": artifact.digest,
+        "name": path.stem,
+        "language": signature.language if section is not None else artifact.language,
+        "kind": "WASI command" if COMMAND in info.exported_functions else "module",
+        "size": len(artifact.wasm),
+        "memory": _memory(info),
+        "exports": [function.to_dict() | {"signature": str(function)} for function in functions],
+        "imports": [_import(item) for item in info.imports],
+        "permissions": needs(info),
+    }
+
+
+def _decode(section: bytes) -> Signature:
+    from echelon.errors import InvalidModule
+
+    try:
+        return signatures.decode(section)
+    except ValueError as exc:
+        raise InvalidModule(str(exc)) from exc
+
+
+def _memory(info: ModuleInfo) -> dict[str, int | None] | None:
+    if not info.memories:
+        return None
+    bounds = info.memories[0]
+    most = None if bounds.maximum is None else bounds.maximum * PAGE
+    return {"minimum": bounds.minimum * PAGE, "maximum": most}
+
+
+def _import(item: Import) -> dict[str, Any]:
+    return {
+        "module": item.module,
+        "name": item.name,
+        "kind": item.kind,
+        "type": None if item.type is None else str(item.type),
+        "provided": _is_provided(item),
+    }
+
+
+def _is_provided(item: Import) -> bool:
+    """Tell whether this Echelon has what the import asks for."""
+    from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
+    from echelon.runtime.guest_kit import GuestKit
+    from echelon.runtime.wasi import Wasi
+
+    try:
+        return any(host.find(item) is not None for host in (Wasi(), GuestKit(), AssemblyScriptEnv()))
+    except LoadError:  # known by name, but with another type
+        return False
+
+
+def needs(info: ModuleInfo) -> dict[str, list[str]]:
+    """Return the permissions that the module's imports could ask for, and the imports that are the reason."""
+    found: dict[str, list[str]] = {}
+    for item in info.imports:
+        for permission in _NEEDS.get(item.module, {}).get(item.name, ()):
+            found.setdefault(permission, []).append(item.name)
+    return found
+
+
+def _show(found: dict[str, Any], terminal: Terminal) -> None:
+    facts = [
+        ("digest", found["id"]),
+        ("language", found["language"]),
+        ("kind", found["kind"]),
+        ("size", f"{found['size']} bytes"),
+        ("memory", _memory_text(found["memory"])),
+    ]
+    lines = table(facts)
+    lines += _section("exports", [item["signature"] for item in found["exports"]], terminal)
+    lines += _section("imports", _import_lines(found["imports"]), terminal)
+    reasons = [(f"--allow-{name}", ", ".join(names)) for name, names in found["permissions"].items()]
+    lines += _section("permissions it could need", table(reasons) or ["none"], terminal)
+    terminal.page("\n".join(lines))
+
+
+def _section(title: str, items: list[str], terminal: Terminal) -> list[str]:
+    return ["", terminal.paint(title, "bold", out=True), *(f"  {clean(item)}" for item in items or ["none"])]
+
+
+def _import_lines(imports: list[dict[str, Any]]) -> list[str]:
+    return table(
+        [
+            (
+                f"{item['module']}.{item['name']}",
+                f"{item['type'] or item['kind']}" + ("" if item["provided"] else "   (nothing provides it)"),
+            )
+            for item in imports
+        ]
+    )
+
+
+def _memory_text(memory: dict[str, int | None] | None) -> str:
+    if memory is None:
+        return "none"
+    low, high = memory["minimum"] or 0, memory["maximum"]
+    return f"{_size(low)}, " + ("grows up to its limit" if high is None else f"at most {_size(high)}")
+
+
+def _size(count: int) -> str:
+    return f"{count / MIB:g} MiB" if count >= MIB else f"{count / KIB:g} KiB"

@@ -1,0 +1,50 @@
+"""`echelon toolchain`: the compilers that do not come with Python."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from echelon.cli import values
+from echelon.cli.parser import Arguments, Command
+from echelon.cli.status import OK
+from echelon.cli.terminal import Terminal, clean, table
+from echelon.plugin import toolchain
+from echelon.plugin.generator import Generator, Language
+
+
+def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
+    if command.name == "toolchain install":
+        path = asyncio.run(toolchain.install(arguments.language, progress=terminal.note))
+        terminal.result(str(path))
+        return OK
+    languages = asyncio.run(Generator().languages())
+    if arguments.json:
+        terminal.result(values.to_json([describe(language) for language in languages], indent=2))
+    else:
+        terminal.page("\n".join(_lines(languages, terminal)))
+    return OK
+
+
+def describe(language: Language) -> dict[str, object]:
+    """Return a language and the state of its compiler as data."""
+    probe = language.probe
+    return {
+        "language": language.name,
+        "suffixes": list(language.suffixes),
+        "found": probe.found,
+        "version": probe.version,
+        "detail": probe.detail,
+        "install": "" if probe.found else probe.install,
+    }
+
+
+def _lines(languages: Sequence[Language], terminal: Terminal) -> list[str]:
+    rows = [("language", "files", "compiler", "state")]
+    for language in languages:
+        probe = language.probe
+        detail = f" ({probe.detail})" if probe.detail else ""
+        state = f"ready{detail}" if probe.found else f"missing{detail}; type: {probe.install}"
+        rows.append((language.name, " ".join(language.suffixes), probe.version, clean(state)))
+    first, *rest = table(rows)
+    return [terminal.paint(first, "bold", out=True), *rest]

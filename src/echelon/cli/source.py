@@ -1,0 +1,87 @@
+"""A file of any language as a module: what `build`, `call` and `inspect` share.
+
+Compiled modules are kept in Echelon's own folder, not in the project, so that these commands leave nothing behind.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from echelon.cli import failures
+from echelon.cli.parser import Usage
+from echelon.cli.terminal import Terminal
+from echelon.errors import CompileError, InvalidModule
+from echelon.plugin.artifacts import Artifact
+from echelon.plugin.compiler import Compiler, Optimize
+from echelon.plugin.generator import BINARY, Generator, default_compilers
+from echelon.plugin.sources import WASM_MAGIC
+from echelon.runtime.binary import MAX_MODULE
+
+
+class CompileFailed(Exception):
+    """A source did not compile and its messages were written; `status` is the exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def existing_file(name: str) -> Path:
+    """Return the path of a file that can be read; raises Usage that says what is wrong with it."""
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise Usage(f"{name} is a folder; name a file in it")
+        with path.open("rb"):
+            return path
+    except FileNotFoundError:
+        raise Usage(f"there is no file {name}") from None
+    except (OSError, ValueError) as exc:
+        raise Usage(f"{name} cannot be read: {getattr(exc, 'strerror', None) or exc}") from None
+
+
+async def read(
+    path: Path, terminal: Terminal, *, language: str | None = None, optimize: Optimize = "none"
+) -> Artifact:
+    """Return the module of a file, compiled if it is source; warnings go to standard error.
+
+    Raises CompileFailed after the messages were written, InvalidModule, ConfigError for an unknown language.
+    """
+    if language in (None, BINARY) and (path.suffix == ".wasm" or _is_binary(path)):
+        return _binary(path)
+    compilers = default_compilers()
+    if language is None:
+        language = Generator(compilers).language_for(path)
+    return await _compile(path, terminal, _only(compilers, language), language, optimize)
+
+
+def _only(compilers: list[Compiler], language: str) -> list[Compiler]:
+    """Keep the compiler that is needed, so that no other one is got ready; all when none is, for its error."""
+    return [compiler for compiler in compilers if compiler.name == language] or compilers
+
+
+async def _compile(
+    path: Path, terminal: Terminal, compilers: list[Compiler], language: str, optimize: Optimize
+) -> Artifact:
+    async with Generator(compilers) as generator:
+        try:
+            artifact = await generator.compile(path, language, optimize)
+        except CompileError as exc:
+            raise CompileFailed(failures.compile_failed(exc, path, terminal)) from exc
+    failures.diagnostics(artifact.diagnostics, path, terminal)
+    return artifact
+
+
+def _is_binary(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(WASM_MAGIC)) == WASM_MAGIC
+
+
+def _binary(path: Path) -> Artifact:
+    from echelon.plugin.artifacts import digest_of
+
+    size = path.stat().st_size
+    if size > MAX_MODULE:
+        raise InvalidModule(f"{path} has {size} bytes, at most {MAX_MODULE} are accepted")
+    wasm = path.read_bytes()
+    return Artifact(wasm, digest_of(wasm), BINARY)
