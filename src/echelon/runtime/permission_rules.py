@@ -197,7 +197,7 @@ class Host:
                 raise bad
             number = None if port is None else int(port)
             if "/" in host:
-                return cls("", number, ipaddress.ip_network(host.strip("[]")))
+                return cls("", number, ipaddress.ip_network(host.removeprefix("[").removesuffix("]")))
             wild = host.startswith("*.")
             name = normal_host(host.removeprefix("*."))
         except ValueError as exc:
@@ -248,8 +248,8 @@ class Host:
 
 def _split_port(item: str) -> tuple[str, str | None]:
     if item.startswith("["):
-        host, _, rest = item.partition("]")
-        return host + "]", rest[1:] if rest.startswith(":") else (rest or None)
+        host, bracket, rest = item.partition("]")
+        return host + bracket, rest[1:] if rest.startswith(":") else (rest or None)
     if item.count(":") > 1:  # an IPv6 address or network without brackets has no port
         return item, None
     host, colon, port = item.partition(":")

@@ -2,7 +2,7 @@
 
 All 46 functions, in Python over the guest's memory. Every pointer is checked, and a bad one is answered with EFAULT;
 what the operating system refuses is answered with its error number. What the permissions refuse raises
-PermissionDenied and ends the call. Sockets are answered with ENOTSUP.
+PermissionDenied and ends the call. There are no sockets.
 """
 
 from __future__ import annotations
@@ -133,10 +133,10 @@ _FUNCTIONS: Final = (
     ("proc_raise", "w", process.proc_raise),
     ("sched_yield", "", process.sched_yield),
     ("random_get", "ww", process.random_get),
-    ("sock_accept", "www", process.no_sockets),
-    ("sock_recv", "wwwwww", process.no_sockets),
-    ("sock_send", "wwwww", process.no_sockets),
-    ("sock_shutdown", "ww", process.no_sockets),
+    ("sock_accept", "www", process.no_socket),
+    ("sock_recv", "wwwwww", process.no_socket),
+    ("sock_send", "wwwww", process.no_socket),
+    ("sock_shutdown", "ww", process.no_socket),
 )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class Errno(IntEnum):
     NOENT = 44
     NOTDIR = 54
     NOTEMPTY = 55
+    NOTSOCK = 57
     NOTSUP = 58
     OVERFLOW = 61
     PERM = 63

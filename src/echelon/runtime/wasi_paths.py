@@ -20,7 +20,9 @@ from echelon.runtime.wasi_abi import Errno, WasiError
 from echelon.runtime.wasi_table import CatchAll, Directory, File, Table, closest
 
 Kind = Literal["read", "write"]
-EITHER: Final[tuple[Kind, ...]] = ("read", "write")
+_READ: Final[tuple[Kind, ...]] = ("read",)
+_WRITE: Final[tuple[Kind, ...]] = ("write",)
+EITHER: Final = _READ + _WRITE
 
 MAX_ENTRIES: Final = 100_000
 """Names that a directory may hold to be listed."""
@@ -64,7 +66,7 @@ class Files:
         only_write = not self._permissions.check_path("read", rule) and self._permissions.check_path(
             "write", rule
         )
-        return ("write",) if only_write else ("read",)
+        return _WRITE if only_write else _READ
 
     @staticmethod
     def _locate(directory: Directory, path: str, owned: list[int], *, follow: bool) -> Place:
@@ -154,11 +156,11 @@ class Files:
         as_directory = bool(oflags & abi.DIRECTORY)
         if (as_directory and oflags != abi.DIRECTORY) or oflags > abi.ALL_OFLAGS or fdflags > abi.ALL_FDFLAGS:
             raise WasiError(Errno.INVAL)
-        if as_directory:
-            writable = False
+        if as_directory and writable:
+            raise WasiError(Errno.ISDIR)
         follow = bool(lookup & abi.SYMLINK_FOLLOW) and not (oflags & abi.CREAT and oflags & abi.EXCL)
         changes = writable or bool(oflags & (abi.CREAT | abi.TRUNC))
-        kinds: tuple[Kind, ...] = (("read",) if readable else ()) + (("write",) if changes else ())
+        kinds = (_READ if readable else ()) + (_WRITE if changes else ())
         self._table.reserve()
         try:
             with self._place(number, path, kinds, follow=follow) as place:

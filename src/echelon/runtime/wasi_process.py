@@ -179,6 +179,7 @@ def _descriptor_event(s: Session, userdata: int, tag: int, fd: int) -> bytes:
 # Sockets ------------------------------------------------------------------------------------------------
 
 
-def no_sockets(s: Session, *arguments: int) -> None:
-    """Refuse: a guest reaches the network through the host's own functions only."""
-    raise WasiError(Errno.NOTSUP)
+def no_socket(s: Session, fd: int, *arguments: int) -> None:
+    """Refuse: no descriptor is ever a socket, a guest reaches the network through the host's own functions."""
+    s.table.get(fd)
+    raise WasiError(Errno.NOTSOCK)
