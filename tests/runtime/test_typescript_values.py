@@ -175,12 +175,12 @@ async def test_environment_variables(ts: Any, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(PermissionDenied, match=r'env to "HOME" \(grant it with --allow-env=HOME\)') as caught:
         await ts.call("home")
     assert caught.value.outcome is not None
-    granted = await ts._runtime.load(ts.wasm, permissions=Permissions(env=["HOME"]))
+    granted = await ts.runtime.load(ts.wasm, permissions=Permissions(env=["HOME"]))
     assert await granted.call("home") == "/home/ada"
     with pytest.raises(PermissionDenied):
         await granted.call("home", permissions=Permissions())
     monkeypatch.delenv("HOME")
-    fresh = await ts._runtime.load(ts.wasm, permissions=Permissions(env=["HOME"]))
+    fresh = await ts.runtime.load(ts.wasm, permissions=Permissions(env=["HOME"]))
     assert await fresh.call("home") == "none"
 
 
@@ -205,7 +205,7 @@ async def test_forged_signatures_are_refused(ts: Any, change: dict[str, Any], me
     forged = replace(ts._ready.signature, **change)
     wasm = binary.add_custom_section(_without_signature(ts.wasm), signature.SECTION, signature.encode(forged))
     with pytest.raises(InvalidModule, match=message):
-        await ts._runtime.load(wasm)
+        await ts.runtime.load(wasm)
 
 
 async def test_a_lying_layout_only_hurts_its_guest(ts: Any) -> None:
@@ -217,7 +217,7 @@ async def test_a_lying_layout_only_hurts_its_guest(ts: Any) -> None:
         {"u32_": signature.Function("u32_", (signature.Value("u32"),), (lie,))},
     )
     wasm = binary.add_custom_section(_without_signature(ts.wasm), signature.SECTION, signature.encode(forged))
-    module = await ts._runtime.load(wasm)
+    module = await ts.runtime.load(wasm)
     for pointer in (0, 3, 2**32 - 1, 65536 * 100):
         with pytest.raises(Exception, match=r"outside the guest's memory|output limit"):
             await module.call("u32_", pointer)

@@ -120,6 +120,17 @@ def from_error(native: Native, error: Any, info: ModuleInfo, limits: Limits) -> 
     return GuestError(f"the engine could not run the guest: {message.splitlines()[0]}")
 
 
+def discard(native: Native, trap: Any, error: Any) -> tuple[Frame, ...]:
+    """Free a trap or error that we own, which a host function caused, and return the guest's stack."""
+    if error != native.null:
+        frames = read_frames(native, native.lib.wasmtime_error_wasm_trace, error)
+        native.lib.wasmtime_error_delete(error)
+        return frames
+    frames = read_frames(native, native.lib.wasm_trap_trace, trap)
+    native.lib.wasm_trap_delete(trap)
+    return frames
+
+
 def from_host(failure: BaseException, function: str) -> BaseException:
     """Return what to raise for an exception that a host function left behind."""
     if isinstance(failure, EchelonError) or not isinstance(failure, Exception):

@@ -11,14 +11,18 @@ Texts are UTF-8, pointers and lengths are i32 and count bytes. What is not grant
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Final
 
-from echelon.errors import GuestError
-from echelon.runtime import filesystem
+from echelon.errors import GuestError, PermissionDenied
+from echelon.runtime import wasi_abi
 from echelon.runtime.binary import Import
 from echelon.runtime.host import Call, HostFunction
+from echelon.runtime.wasi_abi import Errno, WasiError
+from echelon.runtime.wasi_paths import Files
+from echelon.runtime.wasi_table import FIRST_PREOPEN, FileBudget, Table
 
 MODULE: Final = "echelon"
 MAX_TEXT: Final = 64 << 10
@@ -45,14 +49,54 @@ def _env_get(call: Call, name: int, length: int) -> int:
 
 
 def _read_file(call: Call, path: int, length: int) -> int:
-    content = filesystem.read_file(call.permissions, Path(_text(call, path, length)), MAX_FILE)
-    return -1 if content is None else _keep(call, content)
+    name = _text(call, path, length)
+    try:
+        with _opened(call, name, write=False) as number:
+            content = _read_all(number, name)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    return _keep(call, content)
 
 
 def _write_file(call: Call, path: int, length: int, data: int, size: int) -> int:
-    target = Path(_text(call, path, length))
-    filesystem.write_file(call.permissions, target, call.guest_memory().read(data, size))
+    name = _text(call, path, length)
+    if size > MAX_FILE:
+        raise GuestError(f'the guest wrote {size} bytes to "{name}" in one call, at most {MAX_FILE} are accepted')
+    content = memoryview(call.guest_memory().read(data, size))
+    with _opened(call, name, write=True) as number:
+        while content:
+            content = content[os.write(number, content) :]
     return 0
+
+
+@contextmanager
+def _opened(call: Call, path: str, *, write: bool) -> Iterator[int]:
+    """Open a file under the call's grants, as WASI would; raises PermissionDenied, FileNotFoundError or GuestError."""
+    with closing(Table(call.permissions, FileBudget())) as table:
+        files, anywhere = Files(table, call.permissions), FIRST_PREOPEN + len(table.granted) - 1
+        rights = wasi_abi.FD_WRITE if write else wasi_abi.FD_READ
+        flags = wasi_abi.CREAT | wasi_abi.TRUNC if write else 0
+        try:
+            number = files.open(anywhere, path, wasi_abi.SYMLINK_FOLLOW, flags, rights, 0)
+            yield table.file(number).number
+        except WasiError as exc:
+            if exc.errno is Errno.NOENT:
+                raise FileNotFoundError(path) from None
+            raise GuestError(f'the file "{path}" cannot be used by the guest: {exc.errno.name.lower()}') from None
+        except (PermissionDenied, FileNotFoundError, NotADirectoryError):  # a denial is an OSError, too
+            raise
+        except OSError as exc:
+            raise GuestError(f'the file "{path}" cannot be used by the guest: {exc.strerror}') from None
+
+
+def _read_all(number: int, path: str) -> bytes:
+    parts, size = [], 0
+    while part := os.read(number, 1 << 20):
+        size += len(part)
+        if size > MAX_FILE:
+            raise GuestError(f'the file "{path}" has more than {MAX_FILE} bytes; read it in parts through WASI')
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _keep(call: Call, result: bytes) -> int:

@@ -257,16 +257,15 @@ class Instance:
         native, words, site = self.site.engine.native, self.scratch, self.site
         trap, error = words.trap[0], words.error[0]
         words.trap[0] = words.error[0] = native.null
-        if error != native.null:
-            found: BaseException = failures.from_error(native, error, site.info, self.limits)
-        else:
-            found = failures.from_trap(native, trap, site.wasm, site.info, self.limits)
-        if self.failure is None:
-            return found
         kept, self.failure = self.failure, None
-        if isinstance(kept, Trap) and isinstance(found, Trap) and not kept.frames:
-            kept.frames = found.frames
-        return kept
+        if kept is not None:
+            frames = failures.discard(native, trap, error)
+            if isinstance(kept, Trap) and not kept.frames:
+                kept.frames = frames
+            return kept
+        if error != native.null:
+            return failures.from_error(native, error, site.info, self.limits)
+        return failures.from_trap(native, trap, site.wasm, site.info, self.limits)
 
     def begin_call(self) -> None:
         """Start counting anew for another call of a kept instance."""

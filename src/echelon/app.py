@@ -1,0 +1,232 @@
+"""The application core: owns every component, boots and stops them in order."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from echelon.config import Config
+from echelon.console.api import Console
+from echelon.errors import ConfigError, EchelonError
+from echelon.http.request import RequestOptions
+from echelon.http.service import Service
+from echelon.kv import Kv, open_kv
+from echelon.middleware.errors import ErrorHandlers
+from echelon.plugin import system
+from echelon.plugin.artifacts import ArtifactStore
+from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
+from echelon.plugin.compilers.wat import Wat
+from echelon.plugin.generator import Generator
+from echelon.routing import Group, Router
+from echelon.runtime.core import Runtime, RuntimeSettings
+from echelon.runtime.lifecycle import Lifecycle
+from echelon.telemetry import OFF, Telemetry, configure_logging
+from echelon.types import ErrorHandler, Handler, Middleware, Receive, Scope, Send
+
+H = TypeVar("H", bound=Handler)
+Hook = Callable[[], Awaitable[None]]
+
+
+class Application:
+    """A web application with a WebAssembly runtime, a compiler and a key-value store inside.
+
+    `Application()` reads `echelon.toml` in the working directory if it is there, `Application("path.toml")` that file,
+    `Application(config=Config(…))` nothing. It is an ASGI and an RSGI application; `async with app:` boots everything
+    without a server. Routes, middleware and modules are added before it starts.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, config: Config | None = None) -> None:
+        if path is not None and config is not None:
+            raise ConfigError("give a configuration file or a Config, not both")
+        self.config = config or Config.load(path)
+        self.telemetry: Telemetry = OFF
+        self.generator = self._make_generator()
+        self.wasm = Runtime(self._runtime_settings(), generator=self.generator)
+        self.lifecycle = Lifecycle()
+        self._kv: Kv | None = None
+        self._start_hooks: list[Hook] = []
+        self._stop_hooks: list[Hook] = []
+        self._errors = ErrorHandlers(debug=self.config.debug)
+        server = self.config.server
+        self.router = Router(components={Kv: lambda _: self.kv, Runtime: lambda _: self.wasm})
+        self._service = Service(
+            self.router,
+            app=self,
+            errors=self._errors,
+            options=RequestOptions.trusting(server.trusted_proxies, max_body=server.max_body),
+            startup=self._boot,
+            shutdown=self.lifecycle.stop,
+        )
+        self.__rsgi__ = self._service.__rsgi__
+        self.console = Console(self)
+        self._add_components()
+
+    # --- components ---
+
+    @property
+    def kv(self) -> Kv:
+        """The key-value store; raises EchelonError before the application has started."""
+        if self._kv is None:
+            raise EchelonError("the key-value store is not open: the application has not started")
+        return self._kv
+
+    def _make_generator(self) -> Generator:
+        settings = self.config.generator
+        compilers = [
+            Wat(),
+            AssemblyScript(settings.javascript, seconds=settings.compile_time),  # type: ignore[arg-type]  # checked by config
+            *(system.instance(plugin) for plugin in system.load(system.COMPILERS)),
+        ]
+        artifacts = ArtifactStore(settings.cache, settings.cache_size)
+        return Generator(compilers, artifacts, max_source=settings.max_source)
+
+    def _runtime_settings(self) -> RuntimeSettings:
+        names = RuntimeSettings.__dataclass_fields__
+        return RuntimeSettings(**{name: getattr(self.config.wasm, name) for name in names})
+
+    def _add_components(self) -> None:
+        add = self.lifecycle.add
+        add("telemetry", self._start_telemetry, self._stop_telemetry)
+        add("key-value store", self._start_kv, self._stop_kv)
+        add("generator", self.generator.start, self.generator.close)
+        add("WebAssembly runtime", self.wasm.start, self.wasm.close)
+        add("console", self.console.start, self.console.close)
+        add("application's start hooks", self._run_start_hooks, self._run_stop_hooks)
+
+    async def _start_telemetry(self) -> None:
+        configure_logging(self.config.telemetry)
+        self.telemetry = Telemetry.start(self.config.telemetry, self.config.state)
+        self.generator.telemetry = self.wasm.telemetry = self.telemetry
+
+    async def _stop_telemetry(self) -> None:
+        await self.telemetry.close()
+
+    async def _start_kv(self) -> None:
+        path = self.config.kv.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durability: Any = self.config.kv.durability
+        self._kv = await open_kv(path, durability=durability, telemetry=self.telemetry)
+
+    async def _stop_kv(self) -> None:
+        kv, self._kv = self._kv, None
+        if kv is not None:
+            await kv.close()
+
+    async def _run_start_hooks(self) -> None:
+        for hook in self._start_hooks:
+            await hook()
+
+    async def _run_stop_hooks(self) -> None:
+        for hook in reversed(self._stop_hooks):
+            await hook()
+
+    # --- start and stop ---
+
+    async def startup(self) -> None:
+        """Boot every component; raises StartError that names the one that failed, and stops the others."""
+        await self._service.startup()
+
+    async def shutdown(self) -> None:
+        """Stop every component in reverse. Stopping twice is a no-op."""
+        await self._service.shutdown()
+
+    async def _boot(self) -> None:
+        await self.lifecycle.start()
+        self._service.freeze(telemetry=self.telemetry)
+
+    def on_start(self, hook: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Run a coroutine function once everything else has started."""
+        self._start_hooks.append(hook)
+        return hook
+
+    def on_stop(self, hook: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Run a coroutine function before anything else stops."""
+        self._stop_hooks.append(hook)
+        return hook
+
+    async def __aenter__(self) -> Self:
+        await self.startup()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    # --- protocols ---
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve ASGI: http and lifespan."""
+        await self._service(scope, receive, send)
+
+    def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
+        self._service.__rsgi_init__(loop)
+
+    def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
+        self._service.__rsgi_del__(loop)
+
+    # --- routes: the router's own methods, under the names that programs use ---
+
+    def route(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for the given methods; options are those of `Router.route`."""
+        return self.router.route(path, **options)
+
+    def get(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for GET and HEAD; options are those of `Router.route`."""
+        return self.router.get(path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for POST; options are those of `Router.route`."""
+        return self.router.post(path, **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for PUT; options are those of `Router.route`."""
+        return self.router.put(path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for PATCH; options are those of `Router.route`."""
+        return self.router.patch(path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for DELETE; options are those of `Router.route`."""
+        return self.router.delete(path, **options)
+
+    def head(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for HEAD alone; options are those of `Router.route`."""
+        return self.router.head(path, **options)
+
+    def options(self, path: str, **options: Any) -> Callable[[H], H]:
+        """Register a handler for OPTIONS; options are those of `Router.route`."""
+        return self.router.options(path, **options)
+
+    def group(self, prefix: str, *, middleware: Iterable[Middleware] = (), name: str = "") -> Group:
+        """Return a group of routes below a prefix, with middleware of its own."""
+        return self.router.group(prefix, middleware=middleware, name=name)
+
+    def mount(self, prefix: str, app: Any, *, name: str | None = None) -> None:
+        """Let an ASGI application, or anything with `__echelon_handle__`, answer all below a prefix."""
+        self.router.mount(prefix, app, name=name)
+
+    def include(self, router: Router, prefix: str = "", *, middleware: Iterable[Middleware] = ()) -> None:
+        """Add the routes of another router below a prefix."""
+        self.router.include(router, prefix, middleware=middleware)
+
+    def url_for(self, name: str, /, **params: Any) -> str:
+        """Return the path of a named route."""
+        return self.router.url_for(name, **params)
+
+    def middleware(self, layer: Middleware) -> Middleware:
+        """Add `async (request, call_next) -> response` around everything; the first added is outermost."""
+        return self._service.add_middleware(layer)
+
+    def on_error(self, key: type[Exception] | int) -> Callable[[ErrorHandler], ErrorHandler]:
+        """Register what answers an exception type or a status: `@app.on_error(404)`."""
+
+        def register(handler: ErrorHandler) -> ErrorHandler:
+            self._errors.add(key, handler)
+            return handler
+
+        return register

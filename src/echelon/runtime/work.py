@@ -1,0 +1,153 @@
+"""One call of a module: narrowed permissions and limits, the instance it runs in, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from echelon.errors import GuestError, GuestExit, PermissionDenied
+from echelon.runtime import http_guest
+from echelon.runtime.environment import Environment
+from echelon.runtime.host import Call
+from echelon.runtime.instance import Instance
+from echelon.runtime.limits import Limits
+from echelon.runtime.loader import Loaded
+from echelon.runtime.permissions import Permissions
+from echelon.runtime.plans import FunctionPlan
+from echelon.runtime.result import Cost, Outcome
+
+if TYPE_CHECKING:
+    from echelon.runtime.module import Module
+
+
+class Work:
+    """One call of a module. `instance` is None until it has been opened."""
+
+    __slots__ = (
+        "_args",
+        "_call",
+        "_env",
+        "_stdin",
+        "_waited",
+        "instance",
+        "limits",
+        "loaded",
+        "module",
+        "permissions",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        module: Module,
+        loaded: Loaded,
+        limits: Limits | None,
+        permissions: Permissions | None,
+        args: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+    ) -> None:
+        self.module, self.loaded = module, loaded
+        self.limits = module.limits if limits is None else module.limits.narrow(limits)
+        self.permissions = (
+            module.permissions if permissions is None else module.permissions.narrow(permissions)
+        )
+        self._args, self._env, self._stdin = args, env, stdin
+        self.instance: Instance | None = None
+        self._call: Call | None = None
+        self._waited = 0.0
+
+    def make_call(self) -> Call:
+        module = self.module
+        if self._args or self._env or self.permissions is not module.permissions:
+            environment = Environment.build(self.permissions, variables=self._env, args=self._args)
+        else:
+            environment = module.default_environment().fresh()
+        self._call = Call(self.limits, self.permissions, environment, stdin=self._stdin)
+        return self._call
+
+    async def open(self, *, kept: bool = False) -> Instance:
+        """Wait for a slot and start an instance."""
+        runtime = self.module.runtime
+        self.instance, self._waited = await runtime.open(self.loaded, self.limits, self.make_call, kept=kept)
+        return self.instance
+
+    async def exchange(self, request: bytes) -> bytes:
+        """Give an HTTP guest its request buffer in a fresh instance and return its response buffer."""
+        loaded = self.loaded
+
+        async def answer(instance: Instance) -> bytes:
+            return await http_guest.exchange(loaded, instance, request)
+
+        result: bytes = await self.call(loaded.plans[http_guest.HANDLE], (), measured=False, action=answer)
+        return result
+
+    async def call(
+        self,
+        plan: FunctionPlan,
+        arguments: Sequence[Any],
+        *,
+        measured: bool,
+        action: Callable[[Instance], Awaitable[Any]] | None = None,
+    ) -> Any:
+        """Make the call, or do `action`, in a fresh instance; an error carries what the guest left until then."""
+        runtime = self.module.runtime
+        try:
+            self.instance = instance = runtime.open_now(self.loaded, self.limits, self.make_call)
+            if instance is None:
+                instance = await self.open()
+            try:
+                if action is not None:
+                    value = await action(instance)
+                elif plan.simple:
+                    plan.put(instance, arguments)
+                    future = instance.begin(plan)
+                    if future is not None:
+                        await instance.finish(future, plan)
+                    value = plan.get(instance)
+                else:
+                    value = await plan.call(instance, arguments, self.loaded.plans, kept=False)
+                if measured:
+                    instance.measure()
+            except (GuestError, PermissionDenied):
+                instance.measure()
+                raise
+            finally:
+                instance.close()
+            if runtime.telemetry.counting:
+                runtime.count_call(instance.spent, self._waited)
+        except GuestExit as exc:
+            if exc.code == 0:
+                return None
+            raise self.failed(exc) from None
+        except (GuestError, PermissionDenied) as exc:
+            raise self.failed(exc) from exc.__cause__
+        return value
+
+    async def traced_call(self, plan: FunctionPlan, arguments: Sequence[Any], *, measured: bool) -> Any:
+        """Make the call in a span of its own."""
+        name = self.module.name
+        with self.module.runtime.telemetry.span("wasm.call", module=name, function=plan.name):
+            return await self.call(plan, arguments, measured=measured)
+
+    def failed(self, error: GuestError | PermissionDenied) -> GuestError | PermissionDenied:
+        """Count a failure and give its error what the guest left."""
+        self.module.runtime.telemetry.count("echelon_guest_calls_total", result=type(error).__name__)
+        error.outcome = self.outcome(None)
+        return error
+
+    def outcome(self, value: Any) -> Outcome:
+        instance, call = self.instance, self._call
+        if instance is None:
+            cost = Cost(wall=0.0, cpu=0.0, fuel=None, memory=0, host_calls=0, wait=self._waited)
+        else:
+            cost = Cost(
+                wall=instance.spent,
+                cpu=max(0.0, instance.spent - instance.idle),
+                fuel=instance.fuel,
+                memory=instance.peak,
+                host_calls=call.host_calls if call else 0,
+                wait=self._waited,
+            )
+        if call is None:
+            return Outcome(value, b"", b"", cost)
+        return Outcome(value, bytes(call.stdout), bytes(call.stderr), cost, tuple(call.logs))
