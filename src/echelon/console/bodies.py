@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -90,7 +90,7 @@ def decode(content: bytes, kind: type[T]) -> T:
         raise bad_request(f"the body is not JSON: {exc}") from exc
 
 
-def read_query(request: Request, known: Mapping[str, Any]) -> dict[str, str]:
+def read_query(request: Request, known: Sequence[str]) -> dict[str, str]:
     """Return the query parameters, each given once; raises HTTPError 400 for one that is not known."""
     query = request.query
     for key in query:
@@ -104,7 +104,7 @@ def read_query(request: Request, known: Mapping[str, Any]) -> dict[str, str]:
 
 def read_page(request: Request) -> tuple[int, str | None]:
     """Return how many items a page of a list has, and the cursor it begins at."""
-    values = read_query(request, {"limit": int, "cursor": str})
+    values = read_query(request, ("limit", "cursor"))
     text = values.get("limit", str(PAGE))
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) <= MAX_PAGE):
         raise bad_request(f"limit: {text[:20]!r} is not a number from 1 to {MAX_PAGE}")
@@ -137,6 +137,6 @@ def limits_of(values: dict[str, Any] | None, base: Limits) -> Limits:
 def _unknown_keys(content: bytes, known: tuple[str, ...]) -> list[str]:
     try:
         found = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # it was only read up to its first mistake before
         return []
     return [key[:80] for key in found if key not in known][:20] if isinstance(found, dict) else []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from echelon.runtime.core import RuntimeSettings
 
 MODULES: Final = "/_echelon/v1/modules"
-_QUERY: Final = {"name": str, "permissions": dict, "limits": dict}
+_QUERY: Final = ("name", "permissions", "limits")
 _LANGUAGE: Final = re.compile(r"[a-z][a-z0-9+#-]{0,31}")
 
 
@@ -76,23 +76,15 @@ class Control:
 
     async def create(self, request: Request) -> Response:
         """Compile a source, or take a module, load it, and store it."""
-        if request.content_type == bodies.WASM_TYPE:
-            query = bodies.read_query(request, _QUERY)
-            body = ModuleBody(source="", **{key: _query_value(key, text) for key, text in query.items()})
-        else:
-            body = await bodies.read_json(request, ModuleBody)
+        sent = request.content_type == bodies.WASM_TYPE
+        body = _body_of_query(request) if sent else await bodies.read_json(request, ModuleBody)
         name = None if body.name is None else check_name(body.name)
         permissions = bodies.permissions_of(body.permissions)
         limits = bodies.limits_of(body.limits, self._app.wasm.settings.limits)
         self._app.wasm.check_limits(limits)
-        if request.content_type == bodies.WASM_TYPE:
-            wasm = await request.body()
-            bodies.check_wasm(wasm, self._app.generator.max_output)
-            artifact = await self._app.generator.compile(wasm, BINARY)
-        else:
-            artifact = await self._compile(body)
+        artifact = await (self._accept(request) if sent else self._compile(body))
         async with self._load(artifact.digest, artifact.wasm, name, permissions, limits) as module:
-            language = _language(artifact, module)
+            language = _claimed_language(module) if sent else artifact.language
         record = await self.registry.put(artifact, name, language, permissions, limits)
         description = await self.registry.description(record)
         answer = _answer(record, description, cached=artifact.cached, compile_ms=artifact.compile_ms)
@@ -145,12 +137,11 @@ class Control:
         artifact = await self._compile(body)
         async with self._load(artifact.digest, artifact.wasm, None, permissions, limits) as module:
             outcome = await _call(module, body, None, None)
-            language = _language(artifact, module)
         return JSON(
             {
                 **outcome_to_json(outcome),
                 "id": artifact.digest,
-                "language": language,
+                "language": artifact.language,
                 "cached": artifact.cached,
                 "compile_ms": artifact.compile_ms,
                 "diagnostics": to_json(artifact.diagnostics),
@@ -158,6 +149,11 @@ class Control:
         )
 
     # --- their steps ---
+
+    async def _accept(self, request: Request) -> Artifact:
+        wasm = await request.body()
+        bodies.check_wasm(wasm, self._app.generator.max_output)
+        return await self._app.generator.compile(wasm, BINARY)
 
     async def _compile(self, body: ModuleBody | RunBody) -> Artifact:
         generator = self._app.generator
@@ -243,10 +239,14 @@ def _answer(
     }
 
 
-def _language(artifact: Artifact, module: Module) -> str:
-    """Return the source's language; a module that was sent may tell it, but that is only its claim."""
-    claimed = artifact.language if artifact.language != BINARY else module.language
-    return claimed if _LANGUAGE.fullmatch(claimed) else BINARY
+def _claimed_language(module: Module) -> str:
+    """Return the language that a module which was sent says it comes from."""
+    return module.language if _LANGUAGE.fullmatch(module.language) else BINARY
+
+
+def _body_of_query(request: Request) -> ModuleBody:
+    query = bodies.read_query(request, _QUERY)
+    return ModuleBody(source="", **{key: _query_value(key, text) for key, text in query.items()})
 
 
 def _query_value(key: str, text: str) -> Any:
