@@ -503,7 +503,7 @@ def test_any_arguments(tmp_path: Path, name: str, data: st.DataObject) -> None:
 def test_descriptors_that_do_not_exist() -> None:
     """Every function that takes a descriptor answers EBADF for one that is not open."""
     with Guest() as guest:
-        guest.memory.write(64, b"name")
+        guest.memory.write(64, b"name" * 40)
         for name, types, _ in _FUNCTIONS:
             if not name.startswith(("fd_", "path_", "sock_")):
                 continue

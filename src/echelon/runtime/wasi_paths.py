@@ -85,7 +85,7 @@ class Files:
         """Find the granted directory for a path of the catch-all: absolute, or from the working directory.
 
         C libraries hand over "/etc/hosts" and "etc/hosts" as the same text. Descriptors in the last result are to
-        be closed with the place. Nothing outside the grants is touched. Raises PermissionDenied.
+        be closed with the place. Raises PermissionDenied.
         """
         if not path or "\0" in path:
             raise OSError(errno.EINVAL if path else errno.ENOENT, "")
@@ -93,8 +93,9 @@ class Files:
         found = [
             mapped for mapped in map(self._granted, self._readings(path, absolute)) if mapped is not None
         ]
-        if not found:
-            self._permissions.require_path(kind, absolute, shown=_as_written(path, absolute))
+        if not found or self._is_absolute(absolute, found):
+            shown = absolute if found or path.startswith("/") or _at_root(absolute) else _normal(path)[1:]
+            self._permissions.require_path(kind, absolute, shown=shown)
             raise WasiError(Errno.ACCES)
         target = found[0] if len(found) == 1 else self._choose(found)
         return self._enter(target, "/" if path.endswith(("/", "/.")) else "")
@@ -128,6 +129,12 @@ class Files:
                     if any(self._permissions.check_path(kind, mapped) for kind in EITHER):
                         return mapped
         return None
+
+    def _is_absolute(self, absolute: str, found: list[str]) -> bool:
+        """Tell whether a path that is granted from the working directory only was most likely meant from the root."""
+        if len(found) > 1 or self._granted(absolute) is not None or not _at_root(absolute):
+            return False
+        return not self._exists(found[0]) and not self._exists(os.path.dirname(found[0]))
 
     def _choose(self, found: list[str]) -> str:
         """Take the reading that exists; for a new file, the one whose directory does, the root last."""
@@ -362,7 +369,6 @@ def _normal(path: str) -> str:
     return "/" + os.path.normpath(path).lstrip("/")
 
 
-def _as_written(path: str, absolute: str) -> str:
-    """Return the path as the guest most likely wrote it, without a look at anything but the root's names."""
-    first = absolute.split("/")[1]
-    return absolute if path.startswith("/") or os.path.lexists("/" + first) else _normal(path)[1:] or "/"
+def _at_root(absolute: str) -> bool:
+    """Tell whether the first name of a path exists in "/": the only place outside the grants that is looked at."""
+    return os.path.lexists("/" + absolute.split("/")[1])
