@@ -91,7 +91,7 @@ class Engine:
         put("table_elements", MAX_TABLE)
         put("max_memory_size", profile.max_memory)
         put("max_unused_warm_slots", min(profile.instances, 64))
-        put("linear_memory_keep_resident", 256 * KIB)
+        put("linear_memory_keep_resident", 64 * KIB)
         put("table_keep_resident", 64 * KIB)
         put("async_stack_keep_resident", 16 * KIB)
         lib.wasmtime_pooling_allocation_strategy_set(config, pool)
