@@ -1,0 +1,1 @@
+"""The demo application: a playground for WebAssembly, and a few ordinary routes."""
