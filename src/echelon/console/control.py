@@ -13,17 +13,17 @@ import msgspec
 
 from echelon.console import bodies
 from echelon.console.bodies import CallBody, ModuleBody, RunBody
+from echelon.console.calls import call_from_json
 from echelon.console.problems import answers_problems, bad_request, to_json
 from echelon.console.registry import Description, Record, Registry, check_name, granted_paths
 from echelon.console.shelf import Shelf
-from echelon.console.values import arguments_from_json, outcome_to_json
+from echelon.console.values import outcome_to_json
 from echelon.errors import HTTPError
 from echelon.http.request import Request
 from echelon.http.response import JSON, Empty, Response
 from echelon.plugin.artifacts import Artifact
 from echelon.plugin.generator import BINARY
 from echelon.runtime.limits import Limits
-from echelon.runtime.loader import COMMAND
 from echelon.runtime.module import Module
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.result import Outcome
@@ -186,23 +186,15 @@ class Control:
 async def _call(
     module: Module, body: CallBody | RunBody, permissions: Permissions | None, limits: Limits | None
 ) -> Outcome:
-    """Make a call; raises HTTPError 400 for arguments that do not fit, and what `Module.run` raises."""
-    run = partial(
-        module.run, env=body.env or None, stdin=body.stdin.encode(), permissions=permissions, limits=limits
+    return await call_from_json(
+        module,
+        body.function,
+        body.args,
+        stdin=body.stdin,
+        env=body.env,
+        permissions=permissions,
+        limits=limits,
     )
-    functions = {function.name: function for function in module.exports()}
-    if body.function is None:
-        if COMMAND not in functions:
-            raise bad_request("function: name one; only a WASI command can be run without")
-        if not all(isinstance(argument, str) for argument in body.args):
-            raise bad_request("args: the arguments of a WASI command are texts")
-        return await run(args=[module.name, *body.args])
-    function = functions.get(body.function)
-    try:
-        arguments = body.args if function is None else arguments_from_json(function, body.args)
-        return await run(body.function, *arguments)
-    except (TypeError, ValueError) as exc:
-        raise bad_request(str(exc)) from exc
 
 
 def stored_grants(record: Record, settings: RuntimeSettings) -> tuple[Permissions, Limits]:
