@@ -45,7 +45,10 @@ def key_from_json(value: Any, what: str) -> Key:
     """Return the key that a JSON array means; raises Usage."""
     if not isinstance(value, list):
         raise Usage(f'{what}: a key is a JSON array such as ["users", 1]')
-    parts = tuple(_raise(part) for part in value)
+    try:
+        parts = tuple(value_from_json(value))
+    except ValueError as exc:
+        raise Usage(f"{what}: {exc}") from None
     for part in parts:
         if not isinstance(part, str | int | float | bytes):
             raise Usage(
@@ -65,7 +68,10 @@ def read_value(text: str, what: str = "VALUE") -> Any:
 
 def value_from_json(value: Any) -> Any:
     """Return the value that JSON means; raises ValueError for a tag that is unknown or wrongly used."""
-    return _raise(value)
+    try:
+        return _raise(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def to_json(value: Any) -> str:

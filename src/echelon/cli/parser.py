@@ -183,6 +183,6 @@ def _place(command: Command, given: list[str]) -> dict[str, Any]:
 def usage(command: Command) -> str:
     """Return the command with its words, as in "call FILE [FUNCTION] [ARGS…]"."""
     if command.commands:
-        names = "|".join(item.name for item in command.commands)
+        names = "|".join(item.name.rpartition(" ")[2] for item in command.commands)
         return f"{command.name} [{names}]" if command.default else f"{command.name} {names}"
     return " ".join([command.name, *(word.shown for word in command.words)])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from echelon.cli.parser import Usage
+from echelon.console.values import value_to_json
 from echelon.runtime.signature import Function, Value
 
 _INTS: Final = frozenset({"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"})
@@ -102,10 +103,11 @@ def _from_base64(word: str) -> bytes:
 
 def _read_json(kind: str, word: str) -> Any:
     try:
-        value = json.loads(word)
+        return _fit(kind, json.loads(word), "")
+    except Unfit:
+        raise
     except (ValueError, RecursionError):
         raise Unfit(f"{_short(word)} is not JSON; write {kind} as {_example(kind)}") from None
-    return _fit(kind, value, "")
 
 
 def _fit(kind: str, value: Any, place: str) -> Any:
@@ -168,15 +170,11 @@ def show(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Return a value as JSON can hold it."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return base64.b64encode(value).decode()
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value_to_json(value)
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,11 +11,13 @@ from echelon.cli import failures, source, values
 from echelon.cli.parser import Arguments, Command
 from echelon.cli.status import OK
 from echelon.cli.terminal import Terminal, clean, table
-from echelon.errors import LoadError
+from echelon.errors import InvalidModule, LinkError, LoadError
 from echelon.plugin.artifacts import Artifact
-from echelon.runtime import binary
+from echelon.runtime import binary, linking, plans
 from echelon.runtime import signature as signatures
 from echelon.runtime.binary import Import, ModuleInfo
+from echelon.runtime.core import Runtime
+from echelon.runtime.host import HostModule
 from echelon.runtime.limits import KIB, MIB, PAGE
 from echelon.runtime.loader import COMMAND
 from echelon.runtime.signature import Signature
@@ -63,11 +66,10 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
 
 def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
     """Return everything there is to know of a module; raises LoadError for bytes that are none."""
-    from echelon.runtime import plans
-
     info = binary.parse(artifact.wasm)
     section = binary.custom_section(artifact.wasm, info, signatures.SECTION)
     signature = Signature() if section is None else _decode(section)
+    providers = Runtime().providers
     functions = plans.public_functions(plans.plan_exports(info, signature), signature)
     return {
         "id": artifact.digest,
@@ -77,14 +79,12 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
         "size": len(artifact.wasm),
         "memory": _memory(info),
         "exports": [function.to_dict() | {"signature": str(function)} for function in functions],
-        "imports": [_import(item) for item in info.imports],
+        "imports": [_import(item, providers) for item in info.imports],
         "permissions": needs(info),
     }
 
 
 def _decode(section: bytes) -> Signature:
-    from echelon.errors import InvalidModule
-
     try:
         return signatures.decode(section)
     except ValueError as exc:
@@ -99,26 +99,23 @@ def _memory(info: ModuleInfo) -> dict[str, int | None] | None:
     return {"minimum": bounds.minimum * PAGE, "maximum": most}
 
 
-def _import(item: Import) -> dict[str, Any]:
+def _import(item: Import, providers: Sequence[HostModule]) -> dict[str, Any]:
     return {
         "module": item.module,
         "name": item.name,
         "kind": item.kind,
         "type": None if item.type is None else str(item.type),
-        "provided": _is_provided(item),
+        "provided": _is_provided(item, providers),
     }
 
 
-def _is_provided(item: Import) -> bool:
-    """Tell whether this Echelon has what the import asks for."""
-    from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
-    from echelon.runtime.guest_kit import GuestKit
-    from echelon.runtime.wasi import Wasi
-
+def _is_provided(item: Import, providers: Sequence[HostModule]) -> bool:
+    """Tell whether this Echelon has what the import asks for, with the type it asks for."""
     try:
-        return any(host.find(item) is not None for host in (Wasi(), GuestKit(), AssemblyScriptEnv()))
-    except LoadError:  # known by name, but with another type
+        linking.resolve(ModuleInfo(size=0, imports=[item]), providers)
+    except LinkError:
         return False
+    return True
 
 
 def needs(info: ModuleInfo) -> dict[str, list[str]]:
