@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from echelon.errors import DeadlineExceeded, FuelExhausted, FunctionNotFound, GuestError, Trap
-from echelon.runtime.core import Runtime
+from echelon.errors import DeadlineExceeded, FuelExhausted, FunctionNotFound, GuestError, LoadError, Trap
+from echelon.runtime import core as core_module
+from echelon.runtime.core import Runtime, RuntimeSettings
 from echelon.runtime.limits import Limits
 from echelon.runtime.memory import OutOfBounds
 
@@ -127,3 +129,22 @@ async def test_run_and_fuel(runtime: Runtime, wat: Wat) -> None:
         assert first.cost.fuel == second.cost.fuel
         with pytest.raises(FuelExhausted):
             await live.call("spin", 1_000_000)
+
+
+async def test_closing_the_runtime_ends_everything(code_directory: Path, wat: Wat) -> None:
+    """A runtime that closes under kept instances and running guests ends them; nothing hangs or crashes."""
+    async with Runtime(RuntimeSettings(instances=8, cache=code_directory)) as runtime:
+        module = await runtime.load(wat(COUNTER), limits=Limits(time=60))
+        live = module.instance()
+        await live.__aenter__()
+        assert await live.call("next", 1) == 1
+        loops = [asyncio.create_task(module.call("loop")) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        core_module._DRAIN_TIME, kept = 0.1, core_module._DRAIN_TIME
+        await runtime.close()
+        core_module._DRAIN_TIME = kept
+    for loop in loops:
+        with pytest.raises(LoadError, match="closed while the guest ran"):
+            await loop
+    with pytest.raises(GuestError, match="closed"):
+        await live.call("next", 1)

@@ -19,23 +19,24 @@ from echelon.runtime import failures
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
 from echelon.runtime.code_cache import CodeCache, private_directory
 from echelon.runtime.compile_process import NativeCompiler
-from echelon.runtime.engine import Engine, Profile
-from echelon.runtime.executor import Executor, Slots
+from echelon.runtime.engine import Engine
+from echelon.runtime.executor import Executor
 from echelon.runtime.guest_kit import GuestKit
 from echelon.runtime.host import Call, HostModule
-from echelon.runtime.instance import Instance, Scratch, Site
+from echelon.runtime.instance import Instance, Site
 from echelon.runtime.limits import KIB, MIB, Limits
 from echelon.runtime.loader import Loaded, read_module
 from echelon.runtime.module import Module
 from echelon.runtime.permissions import Permissions
+from echelon.runtime.pools import Pool, Pools
 from echelon.runtime.wasi import Wasi
 from echelon.telemetry import OFF, Telemetry
 
 if TYPE_CHECKING:
     from echelon.plugin.artifacts import Artifact
+    from echelon.runtime.live_instance import LiveInstance
 
 _LARGE_CODE: Final = MIB
-_SMALL_POOL: Final = 32
 _DRAIN_TIME: Final = 5.0
 _MIN_STACK: Final = 64 * KIB
 _MAX_STACK: Final = 8 * MIB
@@ -72,15 +73,6 @@ class RuntimeSettings:
         return Path(base) / "echelon" / "native"
 
 
-class Pool:
-    """One engine with its slots and spare buffers."""
-
-    def __init__(self, profile: Profile, queue_limit: int) -> None:
-        self.engine = Engine(profile)
-        self.slots = Slots(profile.instances, queue_limit)
-        self.scratches: list[Scratch] = []
-
-
 class Runtime:
     """Runs WebAssembly in this process: `async with Runtime() as wasm: module = await wasm.load("fib.wat")`.
 
@@ -101,11 +93,12 @@ class Runtime:
         self._own_generator: Any = None
         self._declared: list[Module] = []
         self._loaded: dict[str, asyncio.Task[Loaded]] = {}
-        self._pools: dict[Profile, Pool] = {}
+        self._pools: Pools | None = None
         self._calls: dict[int, Instance] = {}
+        self.kept: set[LiveInstance] = set()
+        """Instances that somebody keeps."""
         self.compiled = 0
         """Modules that were compiled to native code, not taken from the cache."""
-        self._usual: Pool | None = None
         self._executor: Executor | None = None
         self._cache: CodeCache | None = None
         self._compiler: NativeCompiler | None = None
@@ -115,6 +108,12 @@ class Runtime:
     @property
     def running(self) -> bool:
         return self._executor is not None
+
+    @property
+    def _running_pools(self) -> Pools:
+        if self._pools is None:
+            raise LoadError("the runtime is not running: use `async with`, or start the application")
+        return self._pools
 
     @property
     def modules(self) -> int:
@@ -131,7 +130,8 @@ class Runtime:
             directory, seconds=self.settings.compile_time, memory=self.settings.compile_memory
         )
         self._executor = Executor(self.settings.threads)
-        self._usual = self.pool_for(self.settings.limits)
+        settings = self.settings
+        self._pools = Pools(settings.limits, settings.instances, settings.queue, settings.max_memory)
         self._measure()
         await asyncio.gather(*(module.load() for module in self._declared))
 
@@ -140,19 +140,21 @@ class Runtime:
 
         Closing twice is a no-op.
         """
+        for live in list(self.kept):
+            live.close()
         await self.drained(_DRAIN_TIME)
         tasks, self._loaded = list(self._loaded.values()), {}
         if self._executor is not None:
             self._executor.stop()
             self._executor = None
+            await asyncio.sleep(0)  # calls that were cut off end now
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError, EchelonError):
                 (await task).close()
-        for pool in self._pools.values():
-            pool.engine.close()
-        self._pools.clear()
-        self._usual = None
+        if self._pools is not None:
+            self._pools.close()
+            self._pools = None
         if self._compiler is not None:
             await self._compiler.close()
             self._compiler = None
@@ -180,14 +182,10 @@ class Runtime:
         self._count_ok = self.telemetry.bind_count("echelon_guest_calls_total", result="ok")
         self._observe_call = self.telemetry.bind_observe("echelon_guest_call_seconds")
         self._observe_wait = self.telemetry.bind_observe("echelon_guest_wait_seconds")
-        self.telemetry.gauge(
-            "echelon_instances_live",
-            lambda: float(sum(p.slots.total - p.slots.free for p in list(self._pools.values()))),
-        )
-        self.telemetry.gauge(
-            "echelon_calls_waiting", lambda: float(sum(p.slots.waiting for p in list(self._pools.values())))
-        )
-        self.telemetry.gauge("echelon_modules_loaded", lambda: float(self.modules))
+        gauge = self.telemetry.gauge
+        gauge("echelon_instances_live", lambda: float(self._pools.live if self._pools else 0))
+        gauge("echelon_calls_waiting", lambda: float(self._pools.waiting if self._pools else 0))
+        gauge("echelon_modules_loaded", lambda: float(self.modules))
 
     # --- modules ---
 
@@ -270,8 +268,7 @@ class Runtime:
 
         Every result must be given back with `forget()`.
         """
-        if not self.running:
-            raise LoadError("the runtime has not started: use `async with`, or start the application")
+        _ = self._running_pools
         digest = "sha256:" + hashlib.sha256(wasm).hexdigest()
         task = self._loaded.get(digest)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
@@ -302,7 +299,7 @@ class Runtime:
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
         with self.telemetry.span("wasm.load", digest=digest, size=len(wasm)):
             loaded = read_module(wasm, digest, self.providers)
-            await self.link(loaded, self.pool_for(self.settings.limits))
+            await self.link(loaded, self._running_pools.usual)
             return loaded
 
     async def link(self, loaded: Loaded, pool: Pool) -> Site:
@@ -348,7 +345,7 @@ class Runtime:
 
     def idle(self) -> bool:
         """Tell whether no instance is left and no call is waiting."""
-        return all(p.slots.free == p.slots.total and not p.slots.waiting for p in self._pools.values())
+        return self._pools is None or not (self._pools.live or self._pools.waiting)
 
     async def drained(self, within: float = 5.0) -> bool:
         """Wait until no instance is left, for at most `within` seconds; tell whether that is so."""
@@ -359,30 +356,12 @@ class Runtime:
             await asyncio.sleep(0.005)
         return True
 
-    def pool_for(self, limits: Limits) -> Pool:
-        """Return the pool whose engine enforces the limits that only an engine can: fuel and stack."""
-        usual = self.settings.limits.stack
-        stack = usual if limits.stack == usual else 1 << (limits.stack.bit_length() - 1)
-        special = limits.fuel is not None or stack != usual
-        instances = min(_SMALL_POOL, self.settings.instances) if special else self.settings.instances
-        profile = Profile(
-            fuel=limits.fuel is not None,
-            stack=stack,
-            instances=instances,
-            max_memory=self.settings.max_memory,
-        )
-        pool = self._pools.get(profile)
-        if pool is None:
-            pool = self._pools[profile] = Pool(profile, self.settings.queue)
-        return pool
-
     def open_now(self, loaded: Loaded, limits: Limits, make_call: Callable[[], Call]) -> Instance | None:
         """Return a started instance if that takes no waiting, None otherwise; raises like `open()`."""
-        if loaded.runs_at_start or limits.fuel is not None or limits.stack != self.settings.limits.stack:
+        pools = self._pools
+        if pools is None or loaded.runs_at_start or not pools.is_usual(limits):
             return None
-        pool = self._usual
-        if pool is None:
-            return None
+        pool = pools.usual
         site, slots = loaded.sites.get(pool.engine.profile), pool.slots
         if site is None or not slots.free or slots.waiting or loaded.minimum_memory > limits.memory:
             return None
@@ -406,7 +385,7 @@ class Runtime:
         """
         if loaded.minimum_memory > limits.memory:
             raise failures.memory_exceeded(loaded.info, limits)
-        pool = self.pool_for(limits)
+        pool = self._running_pools.find(limits)
         site = loaded.sites.get(pool.engine.profile) or await self.link(loaded, pool)
         began = perf_counter()
         await pool.slots.acquire()

@@ -15,11 +15,10 @@ import contextlib
 import os
 import queue
 import threading
-from collections import deque
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from echelon.errors import Busy, DeadlineExceeded
+from echelon.errors import DeadlineExceeded, LoadError
 from echelon.runtime import linking
 
 if TYPE_CHECKING:
@@ -33,51 +32,6 @@ WORKER_TICKS: Final = 5
 
 LOOP_BUDGET: Final = 0.004
 _HEAVY_WORK: Final = 0.0005
-
-
-class Slots:
-    """The places of the instance pool, handed out in order of arrival; belongs to one event loop."""
-
-    def __init__(self, total: int, queue_limit: int) -> None:
-        self.total = total
-        self.free = total
-        self._limit = queue_limit
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
-
-    async def acquire(self) -> None:
-        """Take a slot, or wait in line for one; raises Busy when the line is full."""
-        if self.free and not self._waiting:
-            self.free -= 1
-            return
-        if len(self._waiting) >= self._limit:
-            raise Busy(
-                f"all {self.total} instances are in use and {self._limit} calls are waiting"
-                " (wasm.instances, wasm.queue); try again later"
-            )
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.release()
-            else:
-                with contextlib.suppress(ValueError):
-                    self._waiting.remove(turn)
-            raise
-
-    def release(self) -> None:
-        """Give a slot back; the first in line has it at once."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.free += 1
 
 
 class _Job:
@@ -121,6 +75,7 @@ class Executor:
         self._count = threads or max(2, os.cpu_count() or 1)
         self._queue: queue.SimpleQueue[_Job | _Remains | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._closing = False
         self.inline = 0.0
         """Seconds of guests on the loop since it last served others; above LOOP_BUDGET they go to a worker."""
 
@@ -131,12 +86,19 @@ class Executor:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """End the worker threads; no guest may be running."""
+        """End the worker threads; guests that still run are cut off and their calls raise LoadError."""
+        self._closing = True
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        while not self._queue.empty():  # what was put back after the last thread had seen its end
+            left = self._queue.get_nowait()
+            if isinstance(left, _Job):
+                left.report(False)
+            elif left is not None:
+                left.instance.free()
 
     # --- on the event loop ---
 
@@ -149,10 +111,12 @@ class Executor:
             pending = instance.pending
             if pending is not None:
                 await self._wait_for_host(instance, pending)
-                if self._poll_inline(instance, future):
+                if not self._closing and self._poll_inline(instance, future):
                     return
             elif await self._run_on_worker(instance, future):
                 return
+            if self._closing:
+                raise LoadError("the runtime was closed while the guest ran")
             if instance.pending is None and instance.spent >= instance.limits.time:
                 raise self._deadline(instance)
 
@@ -244,7 +208,7 @@ class Executor:
         instance.spent += elapsed
         instance.idle += max(0.0, elapsed - (thread_time() - used))
         stopped = instance.pending is not None or instance.spent >= instance.limits.time
-        if done or stopped or job.cancelled:
+        if done or stopped or job.cancelled or self._closing:
             job.report(done)
         else:
             job.token.append(None)

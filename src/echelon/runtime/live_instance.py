@@ -29,6 +29,7 @@ class LiveInstance:
 
     async def __aenter__(self) -> LiveInstance:
         self._instance = await self._work.open(kept=True)
+        self._work.module.runtime.kept.add(self)
         return self
 
     async def __aexit__(
@@ -41,6 +42,7 @@ class LiveInstance:
         instance, self._instance = self._instance, None
         self._closed = "this instance is closed"
         if instance is not None:
+            self._work.module.runtime.kept.discard(self)
             instance.close()
 
     @property

@@ -1,0 +1,116 @@
+"""Pools of instances: an engine for each kind of limit that only an engine enforces, and the line for its slots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import Final
+
+from echelon.errors import Busy
+from echelon.runtime.engine import Engine, Profile
+from echelon.runtime.instance import Scratch
+from echelon.runtime.limits import Limits
+
+_SMALL_POOL: Final = 32
+"""Slots of a pool for unusual limits."""
+
+
+class Slots:
+    """The places of the instance pool, handed out in order of arrival; belongs to one event loop."""
+
+    def __init__(self, total: int, queue_limit: int) -> None:
+        self.total = total
+        self.free = total
+        self._limit = queue_limit
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    async def acquire(self) -> None:
+        """Take a slot, or wait in line for one; raises Busy when the line is full."""
+        if self.free and not self._waiting:
+            self.free -= 1
+            return
+        if len(self._waiting) >= self._limit:
+            raise Busy(
+                f"all {self.total} instances are in use and {self._limit} calls are waiting"
+                " (wasm.instances, wasm.queue); try again later"
+            )
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()
+            else:
+                with contextlib.suppress(ValueError):
+                    self._waiting.remove(turn)
+            raise
+
+    def release(self) -> None:
+        """Give a slot back; the first in line has it at once."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1
+
+
+class Pool:
+    """One engine with its slots and spare buffers."""
+
+    def __init__(self, profile: Profile, queue_limit: int) -> None:
+        self.engine = Engine(profile)
+        self.slots = Slots(profile.instances, queue_limit)
+        self.scratches: list[Scratch] = []
+
+
+class Pools:
+    """Every pool of a runtime. Most calls use the usual one; fuel, or another size of stack, has a small one.
+
+    `instances` and `queue_limit` are those of the usual pool, `max_memory` the bytes one slot may grow to.
+    """
+
+    def __init__(self, usual: Limits, instances: int, queue_limit: int, max_memory: int) -> None:
+        self._stack = usual.stack
+        self._instances, self._queue_limit, self._max_memory = instances, queue_limit, max_memory
+        self._pools: dict[Profile, Pool] = {}
+        self.usual = self.find(Limits(stack=usual.stack))
+
+    def is_usual(self, limits: Limits) -> bool:
+        """Tell whether the usual pool can hold a call to these limits."""
+        return limits.fuel is None and limits.stack == self._stack
+
+    def find(self, limits: Limits) -> Pool:
+        """Return the pool for these limits, made if need be. A stack is rounded down to a power of two."""
+        usual = self.is_usual(limits)
+        profile = Profile(
+            fuel=limits.fuel is not None,
+            stack=self._stack if limits.stack == self._stack else 1 << (limits.stack.bit_length() - 1),
+            instances=self._instances if usual else min(_SMALL_POOL, self._instances),
+            max_memory=self._max_memory,
+        )
+        pool = self._pools.get(profile)
+        if pool is None:
+            pool = self._pools[profile] = Pool(profile, self._queue_limit)
+        return pool
+
+    @property
+    def live(self) -> int:
+        """Instances that exist now."""
+        return sum(pool.slots.total - pool.slots.free for pool in list(self._pools.values()))
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a slot now."""
+        return sum(pool.slots.waiting for pool in list(self._pools.values()))
+
+    def close(self) -> None:
+        """Free every engine; no module or instance may be left in one."""
+        while self._pools:
+            self._pools.popitem()[1].engine.close()
