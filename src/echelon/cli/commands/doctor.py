@@ -35,6 +35,8 @@ LEAST_DISK: Final = 512 * MIB
 LEAST_MEMORY: Final = 512 * MIB
 LEAST_FILES: Final = 1024
 _COLOURS: Final = {"ok": "green", "remark": "yellow", "broken": "red"}
+_BROKEN: Final = (EchelonError, OSError, ImportError, AttributeError, ValueError)
+"""What a damaged installation raises."""
 _SELF_TEST: Final = (
     '(module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))'
 )
@@ -129,7 +131,7 @@ def _engine() -> Check:
 
         version = native.engine_version()
         total = asyncio.run(_self_test())
-    except (EchelonError, OSError, ImportError, AttributeError, ValueError) as exc:
+    except _BROKEN as exc:
         advice = "reinstall the engine: pip install --force-reinstall wasmtime cffi"
         return Check("engine", "broken", f"{type(exc).__name__}: {exc}", advice)
     if total != 42:
@@ -152,8 +154,8 @@ def _languages() -> Iterator[Check]:
 
     try:
         languages = asyncio.run(Generator().languages())
-    except EchelonError as exc:  # a plug-in that does not load
-        yield Check("compilers", "broken", str(exc))
+    except _BROKEN as exc:  # a plug-in, or the engine that assembles WAT
+        yield Check("languages", "broken", f"{type(exc).__name__}: {exc}")
         return
     for language in languages:
         probe = language.probe
