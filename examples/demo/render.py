@@ -16,7 +16,8 @@ POLICY = (
 """Nothing but the page's own files: no inline script or style, nothing from elsewhere."""
 
 _BEFORE, _, _AFTER = (PAGE / "index.html").read_text("utf-8").partition("<!-- runs -->")
-_ROW = """<li class="run {state}" data-id="{id}" data-language="{language}" data-function="{function}" data-args="{args}">
+_ROW = """<li class="run {state}"
+    data-id="{id}" data-language="{language}" data-function="{function}" data-args="{args}">
   <details>
     <summary><span class="mark" aria-hidden="true">{mark}</span><code class="call">{call}</code>
     <span class="result">{result}</span></summary>

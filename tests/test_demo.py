@@ -1,0 +1,378 @@
+"""The demo application as visitors use it: in process, and once as `make run` serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from echelon.http.loading import load_app
+from echelon.http.testing import LiveServer, TestClient
+from echelon.plugin import toolchain
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MAIN = Path(__file__).resolve().parents[1] / "examples" / "demo" / "main.py"
+PAGE = MAIN.parent / "page"
+FIB = "export function fib(n: i32): i32 { return n < 2 ? n : fib(n - 1) + fib(n - 2) }"
+SPIN = '(module (func (export "spin") (loop $l (br $l))))'
+HOSTILE = "\"><script>alert(1)</script>'&lt;"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TestClient]:
+    """The demo, running on a state of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECHELON_HOME", str(home))
+        patch.setenv("ECHELON_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("ECHELON_TELEMETRY_LOGS", "none")
+        patch.syspath_prepend(str(MAIN.parents[1]))
+        app = load_app(str(MAIN))
+        async with TestClient(app) as client:
+            yield client
+        for name in [name for name in sys.modules if name == "demo" or name.startswith("demo.")]:
+            del sys.modules[name]
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def no_runs(demo: TestClient) -> None:
+    """Each test begins with an empty list."""
+    await demo.delete("/api/runs")
+
+
+def part(name: str) -> ModuleType:
+    """A module of the running demo."""
+    return sys.modules[f"demo.{name}"]
+
+
+async def play(demo: TestClient, source: str, function: str, *args: Any, language: str = "typescript") -> Any:
+    body = {"language": language, "source": source, "function": function, "args": list(args)}
+    return await demo.post("/playground", json=body)
+
+
+async def listed(demo: TestClient) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = (await demo.get("/api/runs")).json()["runs"]
+    return runs
+
+
+# The playground ----------------------------------------------------------------------------------------------
+
+
+async def test_a_program_is_compiled_and_called(demo: TestClient) -> None:
+    """What a visitor typed runs; value, cost and signature come back."""
+    answer = (await play(demo, FIB, "fib", 20)).json()
+    assert (answer["value"], answer["text"]) == (6765, "6765")
+    assert answer["exports"] == ["fib(n: i32) -> i32"]
+    assert answer["cost"]["wall_ms"] > 0
+    assert (answer["run"]["function"], answer["run"]["args"], answer["run"]["ok"]) == ("fib", "20", True)
+
+
+async def test_large_integers_arrive_whole(demo: TestClient) -> None:
+    """A browser rounds what JSON.parse gives it, so the value comes as text too."""
+    source = "export function most(): u64 { return u64.MAX_VALUE }"
+    assert (await play(demo, source, "most")).json()["text"] == "18446744073709551615"
+
+
+async def test_a_mistake_is_shown_at_its_line(demo: TestClient) -> None:
+    """A source that does not compile gives line and column, and is remembered as a failure."""
+    response = await play(demo, "export function f(): i32 {\n  return nope\n}", "f")
+    assert response.status_code == 422
+    document = response.json()
+    assert document["type"] == "urn:echelon:compile-error"
+    assert (document["diagnostics"][0]["line"], document["diagnostics"][0]["column"]) == (2, 10)
+    (run,) = await listed(demo)
+    assert (run["ok"], "nope" in run["result"]) == (False, True)
+
+
+async def test_a_loop_without_end_is_cut(demo: TestClient) -> None:
+    """A visitor cannot keep the server busy for longer than the playground's limit."""
+    document = (await play(demo, SPIN, "spin", language="wat")).json()
+    assert (document["type"], document["limit"]) == ("urn:echelon:deadline-exceeded", 0.5)
+
+
+async def test_a_visitor_has_no_permission(demo: TestClient) -> None:
+    """A program that asks for the environment is denied."""
+    source = """(module (import "echelon" "env_get" (func $get (param i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "PATH")
+        (func (export "path") (result i32) (call $get (i32.const 0) (i32.const 4))))"""
+    response = await play(demo, source, "path", language="wat")
+    assert (response.status_code, response.json()["type"]) == (403, "urn:echelon:permission-denied")
+
+
+async def test_a_visitor_cannot_ask_for_more(demo: TestClient) -> None:
+    """The playground takes neither permissions nor limits."""
+    for extra in ({"permissions": {"env": True}}, {"limits": {"time": 60}}):
+        body = {"language": "typescript", "source": FIB, "function": "fib", "args": [1], **extra}
+        response = await demo.post("/playground", json=body)
+        assert response.status_code == 422
+        assert "unknown field" in response.json()["detail"]
+    assert await listed(demo) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"language": "python"},
+        {"source": "x" * 32_769},
+        {"function": "f" * 101},
+        {"args": [0] * 17},
+        {"args": {}},
+    ],
+)
+async def test_the_form_has_limits(demo: TestClient, change: dict[str, Any]) -> None:
+    """What the page would not send is refused."""
+    body = {"language": "typescript", "source": FIB, "function": "fib", "args": [1], **change}
+    assert (await demo.post("/playground", json=body)).status_code == 422
+
+
+async def test_a_large_body_is_not_read(demo: TestClient) -> None:
+    """A body far above what the page sends is refused by its size."""
+    assert (await demo.post("/playground", json={"source": "x" * 300_000})).status_code == 413
+
+
+async def test_bad_arguments_are_explained(demo: TestClient) -> None:
+    """A wrong argument is named, and so are a missing and an unknown function."""
+    assert "argument 1 (n: i32)" in (await play(demo, FIB, "fib", "x")).json()["detail"]
+    assert "it exports fib" in (await play(demo, FIB, "fob", 1)).json()["detail"]
+    assert "the module exports fib" in (await play(demo, FIB, "")).json()["detail"]
+
+
+async def test_a_full_playground_says_so(demo: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the number of runs at once, a visitor is told to come back; nothing is remembered of it."""
+    monkeypatch.setattr(part("playground"), "AT_ONCE", 2)
+    answers = await asyncio.gather(*(play(demo, SPIN, "spin", language="wat") for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [422, 422, 503, 503, 503]
+    busy = next(answer for answer in answers if answer.status_code == 503)
+    assert int(busy.headers["retry-after"]) >= 1
+    assert len(await listed(demo)) == 2
+    assert part("main").playground._running == 0
+
+
+async def test_modules_are_let_go(demo: TestClient) -> None:
+    """A playground that runs many programs keeps none of them loaded."""
+    before = len(part("main").app.wasm._loaded)
+    for number in range(5):
+        source = f'(module (func (export "get") (result i32) (i32.const {number})))'
+        assert (await play(demo, source, "get", language="wat")).json()["value"] == number
+    assert len(part("main").app.wasm._loaded) == before
+
+
+# The list of runs --------------------------------------------------------------------------------------------
+
+
+async def test_runs_are_listed_newest_first(demo: TestClient) -> None:
+    """Every run is on the page and in the JSON, the newest first."""
+    for number in (1, 2, 3):
+        await play(demo, FIB, "fib", number)
+    assert [run["args"] for run in await listed(demo)] == ["3", "2", "1"]
+    page = (await demo.get("/")).text
+    assert page.index("fib(3)") < page.index("fib(2)") < page.index("fib(1)")
+
+
+async def test_runs_come_in_pages(demo: TestClient) -> None:
+    """A cursor goes on where a page ended."""
+    for number in range(5):
+        await play(demo, FIB, "fib", number)
+    first = (await demo.get("/api/runs?limit=3")).json()
+    rest = (await demo.get("/api/runs", params={"limit": 3, "cursor": first["cursor"]})).json()
+    assert [run["args"] for run in first["runs"] + rest["runs"]] == ["4", "3", "2", "1", "0"]
+    assert rest["cursor"] is None
+    assert (await demo.get("/api/runs?cursor=!")).status_code == 400
+    assert (await demo.get("/api/runs?limit=0")).status_code == 422
+
+
+async def test_runs_can_be_deleted(demo: TestClient) -> None:
+    """One run goes, then all of them; deleting again is 404."""
+    for number in (1, 2, 3):
+        await play(demo, FIB, "fib", number)
+    middle = (await listed(demo))[1]["id"]
+    assert (await demo.delete(f"/api/runs/{middle}")).status_code == 204
+    assert (await demo.delete(f"/api/runs/{middle}")).status_code == 404
+    assert [run["args"] for run in await listed(demo)] == ["3", "1"]
+    assert (await demo.delete("/api/runs")).json() == {"deleted": 2}
+    assert await listed(demo) == []
+
+
+async def test_the_number_of_runs_is_bounded(demo: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the last runs are kept, however many are recorded at once."""
+    history, kv = part("history"), part("main").app.kv
+    monkeypatch.setattr(history, "KEPT", 10)
+    run = history.Run(0, datetime.now(UTC), "wat", "", "f", "", True, "1", 0.0)
+    stored = await asyncio.gather(*(history.record(kv, run) for _ in range(25)))
+    numbers = sorted(run.id for run in stored)
+    assert len(set(numbers)) == 25
+    assert [run["id"] for run in await listed(demo)] == numbers[:-11:-1]
+
+
+async def test_long_texts_are_cut(demo: TestClient) -> None:
+    """What is remembered of a run has a size, whatever the run gave."""
+    source = f"// {'x' * 9000}\nexport function f(s: string): string {{ return s + s }}"
+    await play(demo, source, "f", "y" * 2000)
+    (run,) = await listed(demo)
+    assert (len(run["source"]), len(run["args"]), len(run["result"])) == (4000, 200, 500)
+
+
+# What a visitor sees -----------------------------------------------------------------------------------------
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and the attributes of each."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+async def test_what_visitors_type_stays_text(demo: TestClient) -> None:
+    """Markup in a source, a function, an argument or a result is shown and not used."""
+    await play(demo, HOSTILE, HOSTILE, HOSTILE, language="wat")
+    source = f"export function f(s: string): string {{ return s }} // {HOSTILE}"
+    await play(demo, source, "f", HOSTILE)
+    page = (await demo.get("/")).text
+    scripts = [attributes for tag, attributes in Tags(page).found if tag == "script"]
+    assert [script["src"] for script in scripts] == ["/static/app.js"]
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    runs = [attributes for tag, attributes in Tags(page).found if tag == "li" and "data-id" in attributes]
+    assert [run["data-function"] for run in runs] == ["f", HOSTILE]
+
+
+async def test_the_page_needs_nothing_from_elsewhere(demo: TestClient) -> None:
+    """The policy allows the page's own files alone, and the page asks for no others and has no inline code."""
+    response = await demo.get("/")
+    policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "*" not in policy
+    assert response.headers["x-content-type-options"] == "nosniff"
+    for tag, attributes in Tags(response.text).found:
+        assert tag != "style"
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "/")[0] in "/#", (tag, attributes)
+    for name in ("app.js", "style.css"):
+        content = (await demo.get(f"/static/{name}")).text
+        assert re.search(r"https?:|//[a-z]|@import|url\(", content) is None
+
+
+async def test_the_script_writes_text_only() -> None:
+    """The page's script has none of the ways in which text becomes markup or code."""
+    script = (PAGE / "app.js").read_text()
+    for sink in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacent",
+        "document.write",
+        "eval(",
+        "Function(",
+        "srcdoc",
+    ):
+        assert sink not in script
+
+
+async def test_the_script_can_be_parsed() -> None:
+    """The page's script is valid JavaScript."""
+    runtime = toolchain.find_javascript()
+    assert runtime is not None
+    program = "new Function(require('fs').readFileSync(process.argv[1], 'utf8'))"
+    if runtime.kind == "deno":
+        program = f"new Function(Deno.readTextFileSync({str(PAGE / 'app.js')!r}))"
+        command = [str(runtime.path), "eval", program]
+    else:
+        command = [str(runtime.path), "-e", program, str(PAGE / "app.js")]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+
+
+async def test_everything_has_a_label(demo: TestClient) -> None:
+    """Each control has a label or a text, the page a language and a title, and each id is there once."""
+    page = (await demo.get("/")).text
+    tags = Tags(page).found
+    assert ("html", {"lang": "en"}) in tags
+    assert re.search(r"<title>.+</title>", page)
+    labelled = {attributes.get("for") for tag, attributes in tags if tag == "label"}
+    for tag, attributes in tags:
+        if tag in ("input", "select", "textarea"):
+            wrapped = re.search(rf'<label[^>]*>[^<]+<{tag} id="{attributes["id"]}"', page)
+            assert wrapped or attributes["id"] in labelled, attributes
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+async def test_the_script_and_the_page_agree() -> None:
+    """Every element that the script asks for by its id is on the page."""
+    wanted = set(re.findall(r'\$\("([a-z]+)"\)', (PAGE / "app.js").read_text()))
+    there = {attributes.get("id") for _, attributes in Tags((PAGE / "index.html").read_text()).found}
+    assert wanted - {"runs"} <= there
+    assert len(wanted) > 10
+
+
+# The ordinary routes -----------------------------------------------------------------------------------------
+
+
+async def test_typed_parameters(demo: TestClient) -> None:
+    """A path and a query arrive with their types, and bad ones are refused."""
+    assert (await demo.get("/api/hello/Ada?times=2")).json() == {"greeting": "Hello, Ada!", "times": 2}
+    assert (await demo.get("/api/hello/Ada?times=11")).status_code == 422
+
+
+async def test_visits_are_counted(demo: TestClient) -> None:
+    """Visits that come at once are all counted."""
+    before = (await demo.get("/api/visits")).json()["visits"]
+    await asyncio.gather(*(demo.post("/api/visits") for _ in range(20)))
+    assert (await demo.get("/api/visits")).json() == {"visits": before + 20}
+
+
+@pytest.mark.parametrize(
+    ("title", "slug", "words"),
+    [
+        ("Hello, World!", "hello-world", 2),
+        ("  A  b-C 9 ", "a-b-c-9", 3),
+        ("", "", 0),
+        ("\u00e9t\u00e9", "t", 1),
+    ],
+)
+async def test_a_guest_behind_a_route(demo: TestClient, title: str, slug: str, words: int) -> None:
+    """A declared module answers a route of the application."""
+    assert (await demo.get("/api/slug", params={"title": title})).json() == {"slug": slug, "words": words}
+
+
+async def test_static_files_stay_in_their_folder(demo: TestClient) -> None:
+    """Only the page's files are served."""
+    assert (await demo.get("/static/style.css")).headers["content-type"].startswith("text/css")
+    for path in ("/static/..%2fmain.py", "/static/%2e%2e/main.py", "/static/none.js"):
+        assert (await demo.get(path)).status_code == 404
+
+
+async def test_the_control_api_is_off_without_a_token(demo: TestClient) -> None:
+    """The demo works without a token, and does not open the operator's interface."""
+    assert (await demo.post("/_echelon/v1/run", json={})).status_code == 404
+    assert (await demo.get("/_echelon/health")).status_code == 200
+
+
+async def test_it_runs_as_it_is_served(home: Path, tmp_path: Path) -> None:
+    """The real server with two workers serves the demo from any folder."""
+    environment = {**os.environ, "ECHELON_HOME": str(home), "ECHELON_STATE": str(tmp_path / "state")}
+    with LiveServer(str(MAIN), cwd=tmp_path, env=environment, workers=2) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+            body = {"language": "typescript", "source": FIB, "function": "fib", "args": [20]}
+            assert (await client.post("/playground", json=body)).json()["value"] == 6765
+            assert "fib(20)" in (await client.get("/")).text
+            assert (await client.get("/_echelon/ready")).json() == {"status": "ready"}
+    assert not (tmp_path / ".echelon").exists()
