@@ -30,7 +30,18 @@ from echelon.runtime.module import Module
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.pools import Pool, Pools
 from echelon.runtime.wasi import Wasi
-from echelon.telemetry import OFF, Telemetry
+from echelon.telemetry import (
+    CALLS_WAITING,
+    GUEST_CALL_SECONDS,
+    GUEST_CALLS,
+    GUEST_WAIT_SECONDS,
+    INSTANCES_LIVE,
+    MODULE_LOADS,
+    MODULES_LOADED,
+    OFF,
+    WASM_LOAD,
+    Telemetry,
+)
 
 if TYPE_CHECKING:
     from echelon.plugin.artifacts import Artifact
@@ -179,13 +190,12 @@ class Runtime:
             self._observe_wait(waited)
 
     def _measure(self) -> None:
-        self._count_ok = self.telemetry.bind_count("echelon_guest_calls_total", result="ok")
-        self._observe_call = self.telemetry.bind_observe("echelon_guest_call_seconds")
-        self._observe_wait = self.telemetry.bind_observe("echelon_guest_wait_seconds")
-        gauge = self.telemetry.gauge
-        gauge("echelon_instances_live", lambda: float(self._pools.live if self._pools else 0))
-        gauge("echelon_calls_waiting", lambda: float(self._pools.waiting if self._pools else 0))
-        gauge("echelon_modules_loaded", lambda: float(self.modules))
+        self._count_ok = self.telemetry.bind_count(GUEST_CALLS, result="ok")
+        self._observe_call = self.telemetry.bind_observe(GUEST_CALL_SECONDS)
+        self._observe_wait = self.telemetry.bind_observe(GUEST_WAIT_SECONDS)
+        self.telemetry.gauge(INSTANCES_LIVE, lambda: float(self._pools.live if self._pools else 0))
+        self.telemetry.gauge(CALLS_WAITING, lambda: float(self._pools.waiting if self._pools else 0))
+        self.telemetry.gauge(MODULES_LOADED, lambda: float(self.modules))
 
     # --- modules ---
 
@@ -294,10 +304,10 @@ class Runtime:
         if failed and self._loaded.get(digest) is task:
             del self._loaded[digest]
         if not task.cancelled():
-            self.telemetry.count("echelon_module_loads_total", result="failed" if failed else "ok")
+            self.telemetry.count(MODULE_LOADS, result="failed" if failed else "ok")
 
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
-        with self.telemetry.span("wasm.load", digest=digest, size=len(wasm)):
+        with self.telemetry.span(WASM_LOAD, digest=digest, size=len(wasm)):
             loaded = read_module(wasm, digest, self.providers)
             await self.link(loaded, self._running_pools.usual)
             return loaded

@@ -126,12 +126,12 @@ class Work:
     async def traced_call(self, plan: FunctionPlan, arguments: Sequence[Any], *, measured: bool) -> Any:
         """Make the call in a span of its own."""
         name = self.module.name
-        with self.module.runtime.telemetry.span("wasm.call", module=name, function=plan.name):
+        with self.module.runtime.telemetry.span(WASM_CALL, module=name, function=plan.name):
             return await self.call(plan, arguments, measured=measured)
 
     def failed(self, error: GuestError | PermissionDenied) -> GuestError | PermissionDenied:
         """Count a failure and give its error what the guest left."""
-        self.module.runtime.telemetry.count("echelon_guest_calls_total", result=type(error).__name__)
+        self.module.runtime.telemetry.count(GUEST_CALLS, result=type(error).__name__)
         error.outcome = self.outcome(None)
         return error
 
