@@ -15,6 +15,7 @@ from echelon.runtime.loader import Loaded
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.result import Cost, Outcome
+from echelon.telemetry import GUEST_CALLS, WASM_CALL
 
 if TYPE_CHECKING:
     from echelon.runtime.module import Module
