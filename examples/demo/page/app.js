@@ -127,8 +127,8 @@ function showAnswer(answer) {
 function showProblem(problem) {
   const places = problem.diagnostics || [];
   const frames = (problem.frames || []).map((frame) => `at ${frame.function}`).join("\n");
-  outcome.replaceChildren(make("h3", problem.title || "It did not work"), say("failure", problem.detail || ""));
-  if (places.length) outcome.append(diagnostics(places));
+  outcome.replaceChildren(make("h3", problem.title || "It did not work"));
+  outcome.append(places.length ? diagnostics(places) : say("failure", problem.detail || ""));
   if (frames) outcome.append(make("pre", frames));
   outcome.append(...output(problem), facts(cost(problem)));
   number(new Set(places.map((item) => item.line)));
