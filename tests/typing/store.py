@@ -1,0 +1,51 @@
+"""The key-value store as its users write it. Type-checked, never run."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, assert_type
+
+from echelon.kv import U64, Entry, Key, Kv, open_kv
+
+
+@dataclass
+class User:
+    name: str
+
+
+async def use() -> None:
+    async with open_kv("app.db", durability="normal") as kv:
+        assert_type(kv, Kv)
+        written = await kv.set(("users", 1), User("Ada"), expire_in=timedelta(hours=1))
+        assert_type(written.ok, bool)
+
+        entry = await kv.get(("users", 1), type=User)
+        assert_type(entry, Entry[User])
+        assert_type(entry.value, User | None)
+        assert_type(entry.key, Key)
+        assert_type(entry.versionstamp, str | None)
+        assert_type((await kv.get(("users", 1))).value, Any | None)
+
+        for found in await kv.get_many([("users", 1), ("users", 2)]):
+            assert_type(found.key, Key)
+        async for item in kv.list(prefix=("users",), limit=10, reverse=True, type=User):
+            assert_type(item.value, User | None)
+
+        result = await (
+            kv.atomic()
+            .check(entry)
+            .check(key=("users", 2), versionstamp=None)
+            .set(("users", 2), User("Bob"))
+            .delete(("users", 1))
+            .sum(("count",), 1)
+            .max(("most",), U64(5))
+            .commit()
+        )
+        if not result.ok:
+            print(result.failed_checks)
+        await kv.delete(("users", 1))
+
+
+async def wrong(kv: Kv) -> None:
+    await kv.get("users")  # type: ignore[call-overload]  # a key is a tuple
+    await kv.set(("users", 1), "Ada", expire_in="1h")  # type: ignore[arg-type]  # a time is a timedelta or a number
+    kv.list(prefix=("users",), limit="10")  # type: ignore[call-overload]  # a limit is a number
