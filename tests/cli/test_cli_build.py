@@ -169,6 +169,14 @@ def test_inspect_a_command(cli: Cli, write: Write) -> None:
     assert all(item["provided"] for item in found["imports"])
 
 
+def test_inspect_an_http_guest(cli: Cli, write: Write) -> None:
+    """A module that answers requests is recognised by its types, not by a name alone."""
+    write("http.ts", "export function handle(request: Uint8Array): Uint8Array { return request }")
+    write("other.ts", "export function handle(n: i32): i32 { return n }")
+    assert "kind      HTTP guest" in cli("inspect", "http.ts").out
+    assert "kind      module" in cli("inspect", "other.ts").out
+
+
 def test_inspect_says_what_is_missing(cli: Cli, write: Write) -> None:
     """An import that nothing provides, or with another type, is marked; the module is shown all the same."""
     write(

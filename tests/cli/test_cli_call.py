@@ -266,6 +266,18 @@ def test_an_exit_status(cli: Cli, program: str) -> None:
     assert cli("call", program, "quit", "0").status == 0
 
 
+def test_a_function_that_exits_has_no_value(cli: Cli, write: Write) -> None:
+    """Exit status 0 instead of a result is success, and nothing is printed for it."""
+    write(
+        "exit.wat",
+        """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+           (memory (export "memory") 1)
+           (func (export "f") (result i32) (call $exit (i32.const 0)) (i32.const 5)))""",
+    )
+    result = cli("call", "exit.wat", "f")
+    assert (result.status, result.out, result.err) == (0, "", "")
+
+
 def test_the_whole_environment(cli: Cli, program: str) -> None:
     """A WASI guest that asks for its environment needs some grant of it."""
     result = cli("call", program, "look")

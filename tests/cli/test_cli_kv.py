@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_samples import Cli, Write
 
+from echelon.cli import main
 from echelon.kv import U64, open_kv
 
 
@@ -164,9 +166,26 @@ def test_a_bad_line(cli: Cli, place: Path, line: str, message: str) -> None:
 
 def test_lines_that_are_not_text(cli: Cli) -> None:
     """Bytes that are no UTF-8 are refused in one line."""
-    result = cli("kv", "import", "--store", "app.db", stdin=b'\xff\xfe{"key"')
+    lines = b'{"key": [1], "value": 1}\n"\xff"\n'
+    result = cli("kv", "import", "--store", "app.db", stdin=lines)
     assert result.status == 2
-    assert "not UTF-8" in result.err
+    assert result.err == "echelon: line 2 is not UTF-8; 1 entry imported before it\n"
+    value = cli("kv", "set", "a", "-", "--store", "app.db", stdin=b"\xff")
+    assert (value.status, value.err) == (2, "echelon: the value on standard input is not UTF-8\n")
+
+
+def test_input_that_is_too_long(cli: Cli) -> None:
+    """What cannot be stored is not read to its end."""
+    lines = cli("kv", "import", "--store", "app.db", stdin=b"[" * (5 << 20))
+    assert lines.err == "echelon: line 1 is longer than 4194304 bytes; 0 entries imported before it\n"
+    value = cli("kv", "set", "a", "-", "--store", "app.db", stdin=b"1" * (2 << 20))
+    assert value.err == "echelon: the value on standard input has more than 1048576 bytes\n"
+
+
+def test_without_standard_input(cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without standard input is told so."""
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["kv", "set", "a", "-", "--store", "app.db"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,27 @@ def test_a_reader_that_goes_away(place: Path) -> None:
     assert fill.returncode == 141
 
 
+@pytest.mark.parametrize("argv", [["--version"], ["config", "--json"], ["config"]])
+def test_a_full_disk(place: Path, argv: list[str]) -> None:
+    """Output that cannot be written is a failure in one line, be it short or long."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([ECHELON, *argv], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "echelon: the output could not be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(write: Write, closed: str) -> None:
+    """A process without its standard streams still does its work and ends with the right status."""
+    write("one.wat", NUMBERS)
+    for argv, status in (("call one.wat add 1 2", 0), ("call one.wat none", 2), ("nonsense", 2)):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{ECHELON} {argv} {closed}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status, argv
+        assert "Traceback" not in done.stderr
+
+
 def test_ctrl_c(place: Path, write: Write) -> None:
     """An interrupted guest is dropped at once, without a traceback, with status 130."""
     write("one.wat", NUMBERS)

@@ -236,8 +236,8 @@ def test_where_no_project_can_be(cli: Cli, write: Write, name: str, message: str
 
 def test_an_empty_folder_will_do(cli: Cli, place: Path) -> None:
     """`echelon new .` fills the folder one is in."""
-    (place / "here").mkdir()
-    assert cli("new", "here").status == 0
+    assert cli("new", ".").status == 0
+    assert (place / "guests/greet.ts").is_file()
 
 
 # run --------------------------------------------------------------------------------------------------------
@@ -357,6 +357,24 @@ def test_workers_get_the_configuration(cli: Cli, write: Write, place: Path) -> N
     text = log.read_text("utf-8")
     assert SECRET not in text
     assert "made for this run" not in text
+
+
+def test_reload(cli: Cli, write: Write, place: Path) -> None:
+    """With --reload a changed file is served without a restart by hand; the token stays the same."""
+    write("app.py", APP)
+    with running("app.py", "--port", "0", "--reload", cwd=place) as (process, log):
+        url = wait_for(process, log, r"on (http://\S+) \(1 worker, starts again on changes\)")[1]
+        token = wait_for(process, log, r"made for this run: (\S+)\n")[1]
+        assert b'"debug":false' in fetch(f"{url}/")[1]
+        write("app.py", APP.replace("app.config.debug", '"changed"'))
+        for _ in range(200):
+            if b'"debug":"changed"' in fetch(f"{url}/")[1]:
+                break
+            time.sleep(0.1)
+        assert b'"debug":"changed"' in fetch(f"{url}/")[1]
+        assert fetch(f"{url}/_echelon/v1/modules", token)[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
 
 
 def test_an_application_that_does_not_load(write: Write, place: Path) -> None:

@@ -11,13 +11,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from echelon.cli import help as pages
 from echelon.cli.catalogue import ROOT
 from echelon.cli.parser import Command, Usage, parse
 from echelon.cli.status import FAILED, INTERRUPTED, MISUSED, OK, READER_GONE
-from echelon.cli.terminal import Terminal
+from echelon.cli.terminal import Terminal, Unwritable
 from echelon.errors import EchelonError
 
 DEBUG: Final = "ECHELON_DEBUG"
@@ -32,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget_output()
         return READER_GONE
+    except Unwritable as exc:
+        with suppress(Unwritable):
+            terminal.error(str(exc))
+        _forget_output()
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
@@ -52,7 +58,7 @@ def _dispatch(root: Command, argv: list[str], terminal: Terminal) -> int:
     except Usage as exc:
         terminal.error(str(exc))
         return MISUSED
-    except (BrokenPipeError, KeyboardInterrupt):
+    except (BrokenPipeError, KeyboardInterrupt, Unwritable):
         raise
     except Exception as exc:
         return _fail(exc, terminal)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
 _COLOURS: Final = {"red": "31", "yellow": "33", "green": "32", "cyan": "36", "bold": "1", "dim": "2"}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Unwritable(Exception):
+    """A stream cannot be written: the disk below it is full, say."""
 
 
 def clean(text: str) -> str:
@@ -47,7 +53,8 @@ class Terminal:
 
     @classmethod
     def standard(cls, environ: Mapping[str, str] = os.environ) -> Terminal:
-        out, err = sys.stdout, sys.stderr
+        # Without a stream, which is how a process starts after `>&-`, what is written goes nowhere.
+        out, err = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()
         return cls(out, err, has_colour(out, environ), has_colour(err, environ))
 
     def result(self, text: str) -> None:
@@ -62,17 +69,14 @@ class Terminal:
     def raw(self, data: bytes, *, error: bool = False) -> None:
         """Pass on what a guest wrote: unchanged into a file or pipe, made harmless on a terminal."""
         stream = self.err if error else self.out
-        if not data:
-            return
-        if is_terminal(stream):
-            _write(stream, clean(data.decode("utf-8", "replace")))
-            return
         binary = getattr(stream, "buffer", None)
-        if binary is None:
-            stream.write(data.decode("utf-8", "replace"))
+        if is_terminal(stream) or binary is None:
+            text = data.decode("utf-8", "replace")
+            _write(stream, clean(text) if is_terminal(stream) else text)
             return
-        stream.flush()
-        binary.write(data)
+        with _writing():
+            stream.flush()
+            binary.write(data)
 
     def note(self, text: str = "") -> None:
         """Write a line for the person in front of it to standard error."""
@@ -90,14 +94,26 @@ class Terminal:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
     def flush(self) -> None:
-        self.out.flush()
-        self.err.flush()
+        with _writing():
+            self.out.flush()
+            self.err.flush()
 
 
 def _write(stream: TextIO, text: str) -> None:
     """Write text whatever the stream's encoding: what it cannot hold (half a surrogate pair) is escaped."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    with _writing():
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise Unwritable(f"the output could not be written: {exc.strerror or exc}") from exc
 
 
 def table(rows: Sequence[tuple[str, ...]], *, indent: str = "") -> list[str]:

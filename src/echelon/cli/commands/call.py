@@ -88,7 +88,14 @@ async def _run_function(module: Module, path: Path, arguments: Arguments) -> tup
         outcome = await module.run(function.name, *given)
     except (TypeError, ValueError) as exc:  # what only the module knows: ranges, sizes, references
         raise Usage(str(exc)) from exc
-    return (values.show(outcome.value) if function.results else None), outcome
+    return (values.show(outcome.value) if _has_value(function, outcome) else None), outcome
+
+
+def _has_value(function: Function, outcome: Outcome) -> bool:
+    """Tell None that is a value from none at all: no results, or a guest that ended with exit status 0."""
+    if outcome.value is not None:
+        return True
+    return [result.type.partition("<")[0] for result in function.results] == ["option"]
 
 
 def _find(module: Module, name: str) -> Function:

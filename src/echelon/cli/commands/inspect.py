@@ -18,8 +18,9 @@ from echelon.runtime import signature as signatures
 from echelon.runtime.binary import Import, ModuleInfo
 from echelon.runtime.core import Runtime
 from echelon.runtime.host import HostModule
+from echelon.runtime.http_guest import check_handles
 from echelon.runtime.limits import KIB, MIB, PAGE
-from echelon.runtime.loader import COMMAND
+from echelon.runtime.loader import COMMAND, Loaded
 from echelon.runtime.signature import Signature
 
 _WASI: Final = "wasi_snapshot_preview1"
@@ -70,15 +71,15 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
     section = binary.custom_section(artifact.wasm, info, signatures.SECTION)
     signature = Signature() if section is None else _decode(section)
     providers = Runtime().providers
-    functions = plans.public_functions(plans.plan_exports(info, signature), signature)
+    loaded = Loaded(artifact.wasm, artifact.digest, info, signature, plans.plan_exports(info, signature), [])
     return {
         "id": artifact.digest,
         "name": path.stem,
         "language": signature.language if section is not None else artifact.language,
-        "kind": "WASI command" if COMMAND in info.exported_functions else "module",
+        "kind": _kind(loaded),
         "size": len(artifact.wasm),
         "memory": _memory(info),
-        "exports": [function.to_dict() | {"signature": str(function)} for function in functions],
+        "exports": [function.to_dict() | {"signature": str(function)} for function in loaded.exports()],
         "imports": [_import(item, providers) for item in info.imports],
         "permissions": needs(info),
     }
@@ -89,6 +90,17 @@ def _decode(section: bytes) -> Signature:
         return signatures.decode(section)
     except ValueError as exc:
         raise InvalidModule(str(exc)) from exc
+
+
+def _kind(loaded: Loaded) -> str:
+    """Return what the module can be used as, apart from calling its exports."""
+    if COMMAND in loaded.plans:
+        return "WASI command"
+    try:
+        check_handles(loaded, "")
+    except LoadError:
+        return "module"
+    return "HTTP guest"
 
 
 def _memory(info: ModuleInfo) -> dict[str, int | None] | None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final
 
 from echelon.cli import kv_json
 from echelon.cli.parser import Arguments, Command, Usage
@@ -166,8 +166,6 @@ def _line(document: dict[str, Any]) -> str:
 
 def _read_entry(line: str, number: int) -> tuple[Key, Any]:
     where = f"line {number}"
-    if len(line) > _MAX_LINE:
-        raise Usage(f"{where} is longer than {_MAX_LINE} characters")
     try:
         document = json.loads(line)
     except (ValueError, RecursionError) as exc:
@@ -194,29 +192,43 @@ async def _flush(kv: Kv, batch: list[tuple[Key, Any]]) -> int:
 def _lines_of(name: str | None) -> Iterator[Iterator[str]]:
     """Open the lines to import, of a file or standard input; raises Usage."""
     if name is None or name == "-":
-        yield _decoded(sys.stdin)
+        yield _decoded(_input())
         return
     try:
-        file = Path(name).open(encoding="utf-8")  # noqa: SIM115 - closed below
+        file = Path(name).open("rb")  # noqa: SIM115 - closed below, apart from the errors of opening it
     except OSError as exc:
         raise Usage(f"{name} cannot be read: {exc.strerror or exc}") from None
     with file:
         yield _decoded(file)
 
 
-def _decoded(stream: TextIO) -> Iterator[str]:
-    try:
-        while line := stream.readline(_MAX_LINE + 1):
-            yield line
-    except UnicodeDecodeError as exc:
-        raise Usage(f"the lines to import are not UTF-8: {exc.reason}") from None
+def _decoded(stream: BinaryIO) -> Iterator[str]:
+    number = 0
+    while line := stream.readline(_MAX_LINE + 1):
+        number += 1
+        if len(line) > _MAX_LINE:
+            raise Usage(f"line {number} is longer than {_MAX_LINE} bytes")
+        yield _text(line, f"line {number}")
 
 
 def _standard_input() -> str:
-    text = sys.stdin.read(_MAX_VALUE + 1)
-    if len(text) > _MAX_VALUE:
-        raise Usage(f"the value on standard input has more than {_MAX_VALUE} characters")
-    return text
+    data = _input().read(_MAX_VALUE + 1)
+    if len(data) > _MAX_VALUE:
+        raise Usage(f"the value on standard input has more than {_MAX_VALUE} bytes")
+    return _text(data, "the value on standard input")
+
+
+def _input() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.closed:
+        raise Usage("there is no standard input to read")
+    return sys.stdin.buffer
+
+
+def _text(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Usage(f"{what} is not UTF-8") from None
 
 
 def _entries(count: int) -> str:
