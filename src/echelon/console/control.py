@@ -208,9 +208,11 @@ def stored_grants(record: Record, settings: RuntimeSettings) -> tuple[Permission
         raise HTTPError(
             409, f"a path that was granted to {record.label} leads elsewhere now; post the module again"
         )
-    limits = Limits.parse(record.limits)
-    memory, time = min(limits.memory, settings.max_memory), min(limits.time, settings.max_time)
-    return permissions, replace(limits, memory=memory, time=time)
+    limits = Limits.parse(record.limits, settings.limits)
+    if limits.memory > settings.max_memory or limits.time > settings.max_time:
+        memory, time = min(limits.memory, settings.max_memory), min(limits.time, settings.max_time)
+        limits = replace(limits, memory=memory, time=time)
+    return permissions, limits
 
 
 def _answer(
