@@ -46,6 +46,7 @@ class Application:
         self.generator = self._make_generator()
         self.wasm = Runtime(self._runtime_settings(), generator=self.generator)
         self.lifecycle = Lifecycle()
+        self.wasm.events = self.lifecycle.events
         self._kv: Kv | None = None
         self._start_hooks: list[Hook] = []
         self._stop_hooks: list[Hook] = []
@@ -84,8 +85,9 @@ class Application:
         return Generator(compilers, artifacts, max_source=settings.max_source)
 
     def _runtime_settings(self) -> RuntimeSettings:
-        names = RuntimeSettings.__dataclass_fields__
-        return RuntimeSettings(**{name: getattr(self.config.wasm, name) for name in names})
+        names = set(RuntimeSettings.__dataclass_fields__) - {"drain_time"}
+        values = {name: getattr(self.config.wasm, name) for name in names}
+        return RuntimeSettings(**values, drain_time=self.config.server.shutdown_time)
 
     def _add_components(self) -> None:
         add = self.lifecycle.add

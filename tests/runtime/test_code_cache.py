@@ -14,6 +14,7 @@ from echelon.runtime.binary import MAGIC
 from echelon.runtime.code_cache import CodeCache
 from echelon.runtime.compile_process import NativeCompiler
 from echelon.runtime.core import Runtime, RuntimeSettings
+from echelon.runtime.engine import Profile
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -123,9 +124,9 @@ async def test_a_compile_bomb_is_stopped(tmp_path: Path) -> None:
     compiler = NativeCompiler(tmp_path, seconds=0.4)
     bomb = functions(60_000, b"\x10\x00" * 25)
     with pytest.raises(InvalidModule, match=r"stopped after 0\.4 s"):
-        await compiler.compile(bomb)
+        await compiler.compile(bomb, Profile())
     compiler._seconds = 60.0
-    assert await compiler.compile(functions(1, b"\x01"))
+    assert await compiler.compile(functions(1, b"\x01"), Profile())
     await compiler.close()
 
 
@@ -133,8 +134,8 @@ async def test_a_compiler_out_of_memory(tmp_path: Path) -> None:
     """A module that needs more memory than allowed costs its process, and the next one compiles."""
     compiler = NativeCompiler(tmp_path, memory=96 << 20)
     with pytest.raises(InvalidModule, match="out of memory or time"):
-        await compiler.compile(functions(60_000, b"\x10\x00" * 20))
-    assert await compiler.compile(functions(1, b"\x01"))
+        await compiler.compile(functions(60_000, b"\x10\x00" * 20), Profile())
+    assert await compiler.compile(functions(1, b"\x01"), Profile())
     await compiler.close()
 
 
@@ -142,7 +143,7 @@ async def test_an_invalid_body_is_refused(tmp_path: Path) -> None:
     """What only the engine's validator sees is an InvalidModule with its place."""
     compiler = NativeCompiler(tmp_path)
     with pytest.raises(InvalidModule, match="offset"):
-        await compiler.compile(functions(1, b"\x1a"))  # drop from an empty stack
+        await compiler.compile(functions(1, b"\x1a"), Profile())  # drop from an empty stack
     await compiler.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -150,7 +151,7 @@ async def test_an_invalid_body_is_refused(tmp_path: Path) -> None:
 async def test_cancelling_a_compile_ends_its_process(tmp_path: Path) -> None:
     """A cancelled load does not leave its compiler working."""
     compiler = NativeCompiler(tmp_path)
-    task = asyncio.create_task(compiler.compile(functions(60_000, b"\x10\x00" * 25)))
+    task = asyncio.create_task(compiler.compile(functions(60_000, b"\x10\x00" * 25), Profile()))
     await asyncio.sleep(0.3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

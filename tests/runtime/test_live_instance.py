@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from echelon.errors import DeadlineExceeded, FuelExhausted, FunctionNotFound, GuestError, LoadError, Trap
-from echelon.runtime import core as core_module
 from echelon.runtime.core import Runtime, RuntimeSettings
 from echelon.runtime.limits import Limits
 from echelon.runtime.memory import OutOfBounds
@@ -133,16 +132,14 @@ async def test_run_and_fuel(runtime: Runtime, wat: Wat) -> None:
 
 async def test_closing_the_runtime_ends_everything(code_directory: Path, wat: Wat) -> None:
     """A runtime that closes under kept instances and running guests ends them; nothing hangs or crashes."""
-    async with Runtime(RuntimeSettings(instances=8, cache=code_directory)) as runtime:
+    async with Runtime(RuntimeSettings(instances=8, cache=code_directory, drain_time=0.1)) as runtime:
         module = await runtime.load(wat(COUNTER), limits=Limits(time=60))
         live = module.instance()
         await live.__aenter__()
         assert await live.call("next", 1) == 1
         loops = [asyncio.create_task(module.call("loop")) for _ in range(5)]
         await asyncio.sleep(0.05)
-        core_module._DRAIN_TIME, kept = 0.1, core_module._DRAIN_TIME
         await runtime.close()
-        core_module._DRAIN_TIME = kept
     for loop in loops:
         with pytest.raises(LoadError, match="closed while the guest ran"):
             await loop

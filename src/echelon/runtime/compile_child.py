@@ -1,7 +1,8 @@
 """The process that turns untrusted modules into native code: `python -m echelon.runtime.compile_child`.
 
-It reads one JSON line per job from standard input, `{"source": path, "output": path, "fuel": bool}`, and answers
-`{"error": null | text}`. Its parent bounds its memory, its CPU time and its wall time, and kills it at will.
+It reads one JSON line per job from standard input,
+`{"source": path, "output": path, "fuel": bool, "deterministic": bool}`, and answers `{"error": null | text}`.
+Its parent bounds its memory, its CPU time and its wall time, and kills it at will.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     os.nice(5)
     native.load()
-    engines: dict[bool, Engine] = {}
+    engines: dict[Profile, Engine] = {}
     for line in sys.stdin:
         job = json.loads(line)
-        fuel = bool(job["fuel"])
-        if fuel not in engines:
-            engines[fuel] = Engine(Profile(fuel=fuel), pooling=False)
+        profile = Profile(fuel=bool(job["fuel"]), deterministic=bool(job["deterministic"]))
+        if profile not in engines:
+            engines[profile] = Engine(profile, pooling=False)
         try:
-            code = compile_module(engines[fuel], Path(job["source"]).read_bytes())
+            code = compile_module(engines[profile], Path(job["source"]).read_bytes())
             Path(job["output"]).write_bytes(code)
             answer: dict[str, str | None] = {"error": None}
         except ValueError as exc:

@@ -14,6 +14,7 @@ from typing import Final
 
 import echelon
 from echelon.errors import InvalidModule
+from echelon.runtime.engine import Profile
 
 _SEARCH_PATH: Final = os.pathsep.join(
     [str(Path(echelon.__file__).parent.parent), *(entry for entry in sys.path if entry)]
@@ -35,12 +36,12 @@ class NativeCompiler:
         self._slots = asyncio.Semaphore(_CHILDREN)
         self._idle: list[_Child] = []
 
-    async def compile(self, wasm: bytes, *, fuel: bool = False) -> bytes:
+    async def compile(self, wasm: bytes, profile: Profile) -> bytes:
         """Return native code; raises InvalidModule when the compiler refuses the module or gives up on it."""
         async with self._slots:
             child = self._idle.pop() if self._idle else await _Child.start(self._memory)
             try:
-                code = await self._run(child, wasm, fuel)
+                code = await self._run(child, wasm, profile)
             except InvalidModule:
                 if child.alive:
                     self._idle.append(child)
@@ -57,12 +58,17 @@ class NativeCompiler:
                 await child.close()
             return code
 
-    async def _run(self, child: _Child, wasm: bytes, fuel: bool) -> bytes:
+    async def _run(self, child: _Child, wasm: bytes, profile: Profile) -> bytes:
         with tempfile.TemporaryDirectory(prefix="compile-", dir=self._directory) as folder:
             source, output = Path(folder, "module.wasm"), Path(folder, "module.cwasm")
             await asyncio.to_thread(source.write_bytes, wasm)
             child.bound_cpu(self._seconds)
-            job = {"source": str(source), "output": str(output), "fuel": fuel}
+            job = {
+                "source": str(source),
+                "output": str(output),
+                "fuel": profile.fuel,
+                "deterministic": profile.deterministic,
+            }
             try:
                 answer = await asyncio.wait_for(child.ask(job), self._seconds)
             except TimeoutError:

@@ -24,6 +24,7 @@ from echelon.runtime.executor import Executor
 from echelon.runtime.guest_kit import GuestKit
 from echelon.runtime.host import Call, HostModule
 from echelon.runtime.instance import Instance, Site
+from echelon.runtime.lifecycle import Events, Phase
 from echelon.runtime.limits import KIB, MIB, Limits
 from echelon.runtime.loader import Loaded, read_module
 from echelon.runtime.module import Module
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from echelon.runtime.live_instance import LiveInstance
 
 _LARGE_CODE: Final = MIB
-_DRAIN_TIME: Final = 5.0
 _MIN_STACK: Final = 64 * KIB
 _MAX_STACK: Final = 8 * MIB
 
@@ -75,6 +75,7 @@ class RuntimeSettings:
     compile_time: float = 60.0
     compile_memory: int = 4 << 30
     cache: Path | None = None
+    drain_time: float = 5.0
     limits: Limits = field(default_factory=Limits)
 
     def cache_directory(self) -> Path:
@@ -106,6 +107,9 @@ class Runtime:
         self._loaded: dict[str, asyncio.Task[Loaded]] = {}
         self._pools: Pools | None = None
         self._calls: dict[int, Instance] = {}
+        self.phase = Phase.STOPPED
+        self.events = Events()
+        """Tells of every step in the life of the runtime and its modules."""
         self.kept: set[LiveInstance] = set()
         """Instances that somebody keeps."""
         self.compiled = 0
@@ -124,6 +128,8 @@ class Runtime:
     def _running_pools(self) -> Pools:
         if self._pools is None:
             raise LoadError("the runtime is not running: use `async with`, or start the application")
+        if self.phase is Phase.STOPPING:
+            raise LoadError("the runtime is stopping and takes no more calls")
         return self._pools
 
     @property
@@ -144,16 +150,23 @@ class Runtime:
         settings = self.settings
         self._pools = Pools(settings.limits, settings.instances, settings.queue, settings.max_memory)
         self._measure()
-        await asyncio.gather(*(module.load() for module in self._declared))
+        self._become(Phase.RUNNING)
+        try:
+            await asyncio.gather(*(module.load() for module in self._declared))
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Let running calls end, for a moment, then stop every thread and process and free all native memory.
 
         Closing twice is a no-op.
         """
+        if self.phase is Phase.RUNNING:
+            self._become(Phase.STOPPING)
         for live in list(self.kept):
             live.close()
-        await self.drained(_DRAIN_TIME)
+        await self.drained(self.settings.drain_time)
         tasks, self._loaded = list(self._loaded.values()), {}
         if self._executor is not None:
             self._executor.stop()
@@ -171,7 +184,13 @@ class Runtime:
             self._compiler = None
         if self._own_generator is not None:
             await self._own_generator.close()
-            self._own_generator = None
+            self._own_generator = self._generator = None
+        if self.phase is not Phase.STOPPED:
+            self._become(Phase.STOPPED)
+
+    def _become(self, phase: Phase) -> None:
+        before, self.phase = self.phase, phase
+        self.events.tell("runtime", "runtime", before, phase)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -295,6 +314,10 @@ class Runtime:
         if loaded.users <= 0 and self._loaded.pop(loaded.digest, None) is not None:
             loaded.close()
 
+    async def unused(self, loaded: Loaded, within: float) -> bool:
+        """Wait until only its module uses what was loaded, for at most `within` seconds; tell whether that is so."""
+        return await _until(lambda: loaded.users <= 1, within)
+
     def _release(self, pool: Pool, loaded: Loaded) -> None:
         pool.slots.release()
         self.forget(loaded)
@@ -344,7 +367,7 @@ class Runtime:
         try:
             code = cache.read(key, loaded.digest)
             if code is None:
-                code = await self._compiler.compile(loaded.wasm, fuel=engine.profile.fuel)
+                code = await self._compiler.compile(loaded.wasm, engine.profile)
                 self.compiled += 1
                 await asyncio.to_thread(cache.write, key, loaded.digest, code)
             return code
@@ -359,17 +382,17 @@ class Runtime:
 
     async def drained(self, within: float = 5.0) -> bool:
         """Wait until no instance is left, for at most `within` seconds; tell whether that is so."""
-        deadline = asyncio.get_running_loop().time() + within
-        while not self.idle():
-            if asyncio.get_running_loop().time() >= deadline:
-                return False
-            await asyncio.sleep(0.005)
-        return True
+        return await _until(self.idle, within)
 
     def open_now(self, loaded: Loaded, limits: Limits, make_call: Callable[[], Call]) -> Instance | None:
         """Return a started instance if that takes no waiting, None otherwise; raises like `open()`."""
         pools = self._pools
-        if pools is None or loaded.runs_at_start or not pools.is_usual(limits):
+        if (
+            pools is None
+            or self.phase is not Phase.RUNNING
+            or loaded.runs_at_start
+            or not pools.is_usual(limits)
+        ):
             return None
         pool = pools.usual
         site, slots = loaded.sites.get(pool.engine.profile), pool.slots
@@ -387,7 +410,13 @@ class Runtime:
         raise LoadError("the engine suspended a module that runs nothing when it starts")
 
     async def open(
-        self, loaded: Loaded, limits: Limits, make_call: Callable[[], Call], *, kept: bool = False
+        self,
+        loaded: Loaded,
+        limits: Limits,
+        make_call: Callable[[], Call],
+        *,
+        kept: bool = False,
+        deterministic: bool = False,
     ) -> tuple[Instance, float]:
         """Return a started instance, and the seconds that it waited for its slot.
 
@@ -395,7 +424,7 @@ class Runtime:
         """
         if loaded.minimum_memory > limits.memory:
             raise failures.memory_exceeded(loaded.info, limits)
-        pool = self._running_pools.find(limits)
+        pool = self._running_pools.find(limits, deterministic=deterministic)
         site = loaded.sites.get(pool.engine.profile) or await self.link(loaded, pool)
         began = perf_counter()
         await pool.slots.acquire()
@@ -412,3 +441,12 @@ class Runtime:
             instance.close()
             raise
         return instance, waited
+
+
+async def _until(condition: Callable[[], bool], within: float) -> bool:
+    deadline = asyncio.get_running_loop().time() + within
+    while not condition():
+        if asyncio.get_running_loop().time() >= deadline:
+            return False
+        await asyncio.sleep(0.005)
+    return True

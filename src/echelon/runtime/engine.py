@@ -30,18 +30,20 @@ _REVISION: Final = 1
 class Profile:
     """The settings that decide what native code looks like and how large a pool is.
 
-    `fuel` adds instruction counting to every compiled module; `stack` is in bytes; `instances` is the number
-    of slots in the pool and `max_memory` the bytes one slot may grow to.
+    `fuel` adds instruction counting to every compiled module, `deterministic` gives every NaN one form; `stack` is in
+    bytes; `instances` is the number of slots in the pool and `max_memory` the bytes one slot may grow to.
     """
 
     fuel: bool = False
+    deterministic: bool = False
     stack: int = 512 * KIB
     instances: int = 256
     max_memory: int = 256 * MIB
 
     def code_key(self) -> str:
         """Return a name for everything that native code depends on."""
-        return f"wasmtime-{native.engine_version()}-r{_REVISION}-{'fuel' if self.fuel else 'plain'}"
+        variant = ("-fuel" if self.fuel else "") + ("-deterministic" if self.deterministic else "")
+        return f"wasmtime-{native.engine_version()}-r{_REVISION}{variant or '-plain'}"
 
 
 class Engine:
@@ -72,6 +74,7 @@ class Engine:
         lib.wasmtime_config_memory_guard_size_set(config, _GUARD)
         lib.wasmtime_config_memory_may_move_set(config, False)
         lib.wasmtime_config_wasm_relaxed_simd_deterministic_set(config, True)
+        lib.wasmtime_config_cranelift_nan_canonicalization_set(config, profile.deterministic)
         for proposal in ("threads", "multi_memory", "memory64", "gc", "function_references", "exceptions"):
             getattr(lib, f"wasmtime_config_wasm_{proposal}_set")(config, False)
         return config

@@ -12,6 +12,7 @@ from echelon.errors import EchelonError
 log = logging.getLogger("echelon")
 
 Step = Callable[[], Awaitable[None]]
+Listener = Callable[["StateChange"], None]
 
 
 class Phase(StrEnum):
@@ -22,6 +23,46 @@ class Phase(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One step in the life of something: a module, the runtime, a component of the application.
+
+    `kind` is "module", "runtime" or "component", `error` the failure that caused the step, if one did.
+    """
+
+    kind: str
+    name: str
+    before: str
+    after: str
+    error: BaseException | None = None
+
+
+class Events:
+    """Tells whoever subscribed about every StateChange, in order, on the event loop."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> Listener:
+        """Call `listener(change)` for every change from now on; it must be quick and not raise."""
+        self._listeners.append(listener)
+        return listener
+
+    def unsubscribe(self, listener: Listener) -> None:
+        """Stop calling a listener; one that is not subscribed is no error."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def tell(self, kind: str, name: str, before: str, after: str, error: BaseException | None = None) -> None:
+        """Report a change; a listener that raises is logged and does not disturb the others."""
+        change = StateChange(kind, name, str(before), str(after), error)
+        for listener in list(self._listeners):
+            try:
+                listener(change)
+            except Exception as exc:
+                log.error("a listener for state changes failed: %s", exc, exc_info=exc)
 
 
 class StartError(EchelonError):
@@ -48,6 +89,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self._components: list[Component] = []
         self.phase = Phase.STOPPED
+        self.events = Events()
 
     def add(self, name: str, start: Step, stop: Step) -> None:
         """Add a component that starts after, and stops before, those added so far."""
@@ -63,17 +105,17 @@ class Lifecycle:
             return
         self.phase = Phase.STARTING
         for component in self._components:
-            component.phase = Phase.STARTING
+            self._become(component, Phase.STARTING)
             try:
                 await component.start()
             except BaseException as exc:
-                component.phase = Phase.FAILED
+                self._become(component, Phase.FAILED, exc)
                 await self._unwind()
                 self.phase = Phase.FAILED
                 if isinstance(exc, Exception):
                     raise StartError(component.name, exc) from exc
                 raise
-            component.phase = Phase.RUNNING
+            self._become(component, Phase.RUNNING)
         self.phase = Phase.RUNNING
 
     async def stop(self) -> None:
@@ -84,14 +126,18 @@ class Lifecycle:
         await self._unwind()
         self.phase = Phase.STOPPED
 
+    def _become(self, component: Component, phase: Phase, error: BaseException | None = None) -> None:
+        before, component.phase = component.phase, phase
+        self.events.tell("component", component.name, before, phase, error)
+
     async def _unwind(self) -> None:
         for component in reversed(self._components):
             if component.phase is not Phase.RUNNING:
                 continue
-            component.phase = Phase.STOPPING
+            self._become(component, Phase.STOPPING)
             try:
                 await component.stop()
-                component.phase = Phase.STOPPED
+                self._become(component, Phase.STOPPED)
             except Exception as exc:
-                component.phase = Phase.FAILED
+                self._become(component, Phase.FAILED, exc)
                 log.error("the %s could not stop: %s", component.name, exc, exc_info=exc)

@@ -21,7 +21,7 @@ from echelon.errors import (
 )
 from echelon.runtime import http_guest
 from echelon.runtime.binary import MAGIC
-from echelon.runtime.environment import Environment
+from echelon.runtime.environment import Environment, Seed
 from echelon.runtime.limits import Limits
 from echelon.runtime.live_instance import LiveInstance
 from echelon.runtime.loader import COMMAND, Loaded
@@ -45,6 +45,7 @@ class State(StrEnum):
     COMPILING = "compiling"
     READY = "ready"
     FAILED = "failed"
+    DRAINING = "draining"
     GONE = "gone"
 
 
@@ -72,6 +73,7 @@ class Module:
         self.limits = limits
         self.name = name or _name_of(source, language)
         self.state = State.DECLARED
+        self._replacing = asyncio.Lock()
         self.language = language or "wasm"
         self.cached = False
         """Whether the generator had compiled this source before."""
@@ -96,22 +98,44 @@ class Module:
 
     async def load(self) -> None:
         """Compile and load the module, unless that is done; raises LoadError, CompileError or ToolchainMissing."""
-        if self._loaded is not None:
-            return
-        self.state = State.COMPILING
-        try:
-            wasm = await self._compile()
-            self._loaded = await self.runtime.prepare(wasm)
-        except BaseException:
-            self.state = State.FAILED
-            raise
-        if self._loaded.signature.language != "wasm":
-            self.language = self._loaded.signature.language
-        self.state = State.READY
+        async with self._replacing:
+            if self._loaded is not None:
+                return
+            self._become(State.COMPILING)
+            try:
+                self._loaded = await self._prepare(self._source, self._language)
+            except BaseException as exc:
+                self._become(State.FAILED, exc)
+                raise
+            self._become(State.READY)
 
-    async def _compile(self) -> bytes:
+    async def replace(self, source: str | Path | bytes, *, language: str | None = None) -> None:
+        """Put other code in the module's place while it is in use; raises like `load()`, and changes nothing then.
+
+        Calls that begin afterwards run the new code; those that run, and instances that are kept, end on the old.
+        """
+        async with self._replacing:
+            loaded = await self._prepare(source, language)
+            old, self._loaded = self._loaded, loaded
+            self._source, self._language = source, language
+            self._become(State.READY)
+        if old is not None:
+            self.runtime.forget(old)
+
+    def _become(self, state: State, error: BaseException | None = None) -> None:
+        before, self.state = self.state, state
+        self.runtime.events.tell("module", self.name, before, state, error)
+
+    async def _prepare(self, source: str | Path | bytes, language: str | None) -> Loaded:
+        """Compile and load a source; what is known of the module changes with it."""
+        wasm = await self._compile(source, language)
+        loaded = await self.runtime.prepare(wasm)
+        if loaded.signature.language != "wasm":
+            self.language = loaded.signature.language
+        return loaded
+
+    async def _compile(self, source: str | Path | bytes, language: str | None) -> bytes:
         """Return the module's bytes, whatever it was given as."""
-        source, language = self._source, self._language
         if isinstance(source, bytes) and language is None:
             if source[:4] != MAGIC[:4]:
                 raise LoadError(f"{self.name}: these bytes are not a WebAssembly module; name their language")
@@ -130,19 +154,31 @@ class Module:
     def close(self) -> None:
         """Let go of the module; its native code is freed when no call of it is left. Closing twice is a no-op."""
         loaded, self._loaded = self._loaded, None
-        self.state = State.GONE
+        if self.state is not State.GONE:
+            self._become(State.GONE)
         if loaded is not None:
             self.runtime.forget(loaded)
 
+    async def drain(self, within: float = 5.0) -> bool:
+        """Refuse new calls, wait up to `within` seconds for those that run, and close; tell whether all ended."""
+        loaded = self._loaded
+        if loaded is None:
+            return True
+        self._become(State.DRAINING)
+        ended = await self.runtime.unused(loaded, within)
+        self.close()
+        return ended
+
     @property
     def _ready(self) -> Loaded:
-        if self._loaded is None:
-            hint = (
-                "start the application, or the runtime, first"
-                if self.state is State.DECLARED
-                else "load it again"
+        if self._loaded is None or self.state is State.DRAINING:
+            hints = {
+                State.DECLARED: "start the application, or the runtime, first",
+                State.DRAINING: "it takes no more calls",
+            }
+            raise LoadError(
+                f'the module "{self.name}" is {self.state}: {hints.get(self.state, "load it again")}'
             )
-            raise LoadError(f'the module "{self.name}" is {self.state}: {hint}')
         return self._loaded
 
     # --- what it is ---
@@ -195,8 +231,12 @@ class Module:
         *arguments: Any,
         permissions: Permissions | None = None,
         limits: Limits | None = None,
+        seed: Seed | None = None,
     ) -> Any:
         """Call an export in a fresh instance and return its value.
+
+        With a `seed` the call is deterministic: its random numbers follow from the seed, its clock only moves when it
+        is read, NaNs have one form; the same inputs give the same result, bit for bit.
 
         Raises TypeError or ValueError for bad arguments, before anything runs; GuestError, PermissionDenied or Busy.
         """
@@ -206,7 +246,7 @@ class Module:
             raise FunctionNotFound(self.unknown(function))
         if len(arguments) != plan.arity:
             plan.check_count(arguments)
-        work = Work(self, loaded, limits, permissions)
+        work = Work(self, loaded, limits, permissions, seed=seed)
         if self.runtime.telemetry.tracing:
             return await work.traced_call(plan, arguments, measured=False)
         return await work.call(plan, arguments, measured=False)
@@ -220,11 +260,13 @@ class Module:
         stdin: bytes = b"",
         permissions: Permissions | None = None,
         limits: Limits | None = None,
+        seed: Seed | None = None,
     ) -> Outcome:
         """Call an export, or run a WASI command, and return all it left: value, output, logs, cost.
 
         Without a function the command's main program runs, with `args` (the first is the program's name by custom)
-        and `stdin`; `env` adds variables to those that the permissions grant. An exit status of zero is success.
+        and `stdin`; `env` adds variables to those that the permissions grant. An exit status of zero is success. With
+        a `seed` the call is deterministic, as with `call()`.
         """
         loaded = self._ready
         name = COMMAND if function is None else function
@@ -236,15 +278,19 @@ class Module:
                 )
             raise FunctionNotFound(self.unknown(name))
         plan.check_count(arguments)
-        work = Work(self, loaded, limits, permissions, tuple(args), env, stdin)
+        work = Work(self, loaded, limits, permissions, tuple(args), env, stdin, seed)
         value = await work.traced_call(plan, arguments, measured=True)
         return work.outcome(value)
 
     def instance(
-        self, *, permissions: Permissions | None = None, limits: Limits | None = None
+        self,
+        *,
+        permissions: Permissions | None = None,
+        limits: Limits | None = None,
+        seed: Seed | None = None,
     ) -> LiveInstance:
         """Keep one instance for several calls: `async with module.instance() as live: await live.call(…)`."""
-        return LiveInstance(Work(self, self._ready, limits, permissions))
+        return LiveInstance(Work(self, self._ready, limits, permissions, seed=seed))
 
     async def __echelon_handle__(self, request: Request) -> Response:
         """Answer an HTTP request in a fresh instance, for `app.mount("/path", module)`.

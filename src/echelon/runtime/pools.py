@@ -86,11 +86,12 @@ class Pools:
         """Tell whether the usual pool can hold a call to these limits."""
         return limits.fuel is None and limits.stack == self._stack
 
-    def find(self, limits: Limits) -> Pool:
+    def find(self, limits: Limits, *, deterministic: bool = False) -> Pool:
         """Return the pool for these limits, made if need be. A stack is rounded down to a power of two."""
-        usual = self.is_usual(limits)
+        usual = self.is_usual(limits) and not deterministic
         profile = Profile(
             fuel=limits.fuel is not None,
+            deterministic=deterministic,
             stack=self._stack if limits.stack == self._stack else 1 << (limits.stack.bit_length() - 1),
             instances=self._instances if usual else min(_SMALL_POOL, self._instances),
             max_memory=self._max_memory,

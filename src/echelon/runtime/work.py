@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from echelon.errors import GuestError, GuestExit, PermissionDenied
 from echelon.runtime import http_guest
-from echelon.runtime.environment import Environment
+from echelon.runtime.clock import VirtualClock
+from echelon.runtime.environment import Environment, Seed
 from echelon.runtime.host import Call
 from echelon.runtime.instance import Instance
 from echelon.runtime.limits import Limits
@@ -35,6 +36,7 @@ class Work:
         "loaded",
         "module",
         "permissions",
+        "seed",
     )  # fmt: skip
 
     def __init__(
@@ -46,21 +48,28 @@ class Work:
         args: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        seed: Seed | None = None,
     ) -> None:
         self.module, self.loaded = module, loaded
         self.limits = module.limits if limits is None else module.limits.narrow(limits)
         self.permissions = (
             module.permissions if permissions is None else module.permissions.narrow(permissions)
         )
-        self._args, self._env, self._stdin = args, env, stdin
+        self._args, self._env, self._stdin, self.seed = args, env, stdin, seed
         self.instance: Instance | None = None
         self._call: Call | None = None
         self._waited = 0.0
 
     def make_call(self) -> Call:
         module = self.module
-        if self._args or self._env or self.permissions is not module.permissions:
-            environment = Environment.build(self.permissions, variables=self._env, args=self._args)
+        if self._args or self._env or self.seed is not None or self.permissions is not module.permissions:
+            environment = Environment.build(
+                self.permissions,
+                variables=self._env,
+                args=self._args,
+                seed=self.seed,
+                clock=None if self.seed is None else VirtualClock(),
+            )
         else:
             environment = module.default_environment().fresh()
         self._call = Call(self.limits, self.permissions, environment, stdin=self._stdin)
@@ -69,7 +78,9 @@ class Work:
     async def open(self, *, kept: bool = False) -> Instance:
         """Wait for a slot and start an instance."""
         runtime = self.module.runtime
-        self.instance, self._waited = await runtime.open(self.loaded, self.limits, self.make_call, kept=kept)
+        self.instance, self._waited = await runtime.open(
+            self.loaded, self.limits, self.make_call, kept=kept, deterministic=self.seed is not None
+        )
         return self.instance
 
     async def exchange(self, request: bytes) -> bytes:
@@ -93,9 +104,9 @@ class Work:
         """Make the call, or do `action`, in a fresh instance; an error carries what the guest left until then."""
         runtime = self.module.runtime
         try:
-            self.instance = instance = runtime.open_now(self.loaded, self.limits, self.make_call)
-            if instance is None:
-                instance = await self.open()
+            if self.seed is None:
+                self.instance = runtime.open_now(self.loaded, self.limits, self.make_call)
+            instance = self.instance or await self.open()
             try:
                 if action is not None:
                     value = await action(instance)
