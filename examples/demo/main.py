@@ -14,6 +14,7 @@ from echelon import HTML, JSON, Application, HTTPError, Kv, Limits, Response
 from echelon.console.problems import problem_for
 from echelon.errors import KvUsageError
 from echelon.http import Directory, Empty, Request
+from echelon.http.disconnect import cancel_on_disconnect
 from echelon.kv import U64
 from echelon.middleware import Compression, SecurityHeaders
 
@@ -43,10 +44,10 @@ async def home(kv: Kv) -> Response:
 
 
 @app.post("/playground", max_body=256 * 1024)
-async def play(attempt: Attempt, kv: Kv) -> Response:
+async def play(request: Request, attempt: Attempt, kv: Kv) -> Response:
     """Compile and run what a visitor typed, and remember how it went."""
     try:
-        answer = await playground.run(attempt)
+        answer = await cancel_on_disconnect(request, playground.run(attempt))
     except Exception as exc:
         problem = problem_for(exc)
         if problem is None:

@@ -19,6 +19,7 @@ from echelon.console.registry import Description, Record, Registry, check_name, 
 from echelon.console.shelf import Shelf
 from echelon.console.values import outcome_to_json
 from echelon.errors import HTTPError
+from echelon.http.disconnect import cancel_on_disconnect
 from echelon.http.request import Request
 from echelon.http.response import JSON, Empty, Response
 from echelon.plugin.artifacts import Artifact
@@ -125,7 +126,7 @@ class Control:
             self._app.wasm.check_limits(smaller)
         wasm = partial(self.registry.wasm, record)
         async with self._load(record.digest, wasm, record.name, permissions, limits) as module:
-            outcome = await _call(module, body, narrower, smaller)
+            outcome = await cancel_on_disconnect(request, _call(module, body, narrower, smaller))
         return JSON(outcome_to_json(outcome))
 
     async def run(self, request: Request) -> Response:
@@ -136,7 +137,7 @@ class Control:
         self._app.wasm.check_limits(limits)
         artifact = await self._compile(body)
         async with self._load(artifact.digest, artifact.wasm, None, permissions, limits) as module:
-            outcome = await _call(module, body, None, None)
+            outcome = await cancel_on_disconnect(request, _call(module, body, None, None))
         return JSON(
             {
                 **outcome_to_json(outcome),

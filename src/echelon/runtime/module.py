@@ -19,6 +19,7 @@ from echelon.errors import (
     LoadError,
     PermissionDenied,
 )
+from echelon.http.disconnect import cancel_on_disconnect
 from echelon.runtime import http_guest
 from echelon.runtime.binary import MAGIC
 from echelon.runtime.environment import Environment, Seed
@@ -302,7 +303,7 @@ class Module:
         content = await http_guest.encode_request(request)
         work = Work(self, loaded, None, None)
         try:
-            return http_guest.decode_response(await work.exchange(content))
+            return http_guest.decode_response(await cancel_on_disconnect(request, work.exchange(content)))
         except Busy as exc:
             raise HTTPError(503, "busy", headers={"retry-after": str(math.ceil(exc.retry_after))}) from exc
         except DeadlineExceeded as exc:

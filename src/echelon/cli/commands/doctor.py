@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import os
 import platform
 import shutil
 import sys
@@ -20,6 +19,7 @@ from echelon.cli.status import FAILED, OK
 from echelon.cli.terminal import Terminal, clean
 from echelon.config import Config
 from echelon.errors import ConfigError, EchelonError
+from echelon.runtime.host_facts import HostFacts
 from echelon.runtime.limits import GIB, MIB
 
 State = Literal["ok", "remark", "broken"]
@@ -202,29 +202,13 @@ def _port(config: Config) -> Check:
 
 
 def _machine() -> Iterator[Check]:
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Check("processors", "ok", str(processors))
-    memory = _memory()
-    if memory is not None:
-        low = memory < LEAST_MEMORY
+    facts = HostFacts.read()
+    yield Check("processors", "ok", f"{facts.processors:g}")
+    if facts.memory is not None:
+        low = facts.memory < LEAST_MEMORY
         advice = f"Echelon is comfortable with {LEAST_MEMORY // MIB} MiB or more" if low else ""
-        yield Check("memory", "remark" if low else "ok", f"{memory / GIB:.1f} GiB", advice)
+        yield Check("memory", "remark" if low else "ok", f"{facts.memory / GIB:.1f} GiB", advice)
     yield from _resource_limits()
-
-
-def _memory() -> int | None:
-    """Return the bytes of memory this process may have: the machine's, or those of its control group."""
-    found = []
-    try:
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return None
-    try:
-        text = Path("/sys/fs/cgroup/memory.max").read_text("ascii").strip()
-        found += [int(text)] if text.isdecimal() else []
-    except (OSError, ValueError):
-        pass
-    return min(found)
 
 
 def _resource_limits() -> Iterator[Check]:
