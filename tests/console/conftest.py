@@ -20,6 +20,10 @@ def toolchains(home: Path) -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """The control API of an application whose state was empty when the file's first test began."""
+    """The control API of an application whose state was empty when the file's first test began.
+
+    Fails when a request left an instance or a slot of the pool behind.
+    """
     async with running(make_app(tmp_path_factory.mktemp("state"))) as api:
         yield api
+        assert await api.app.wasm.drained(), "a call left its instance or slot behind"

@@ -281,6 +281,13 @@ async def test_bad_bodies(api: Api, body: Any, named: str) -> None:
     assert named in document["detail"]
 
 
+@pytest.mark.parametrize("extra", [{"env": {"A=B": ""}}, {"env": {"A": "\0"}}, {"env": {"": "x"}}])
+async def test_bad_variables_of_a_function(api: Api, extra: dict[str, Any]) -> None:
+    """Variables that cannot be passed on are refused for a function as for a command, and take no slot."""
+    check_problem(await api.wat(ADD, "add", 1, 2, **extra), "bad-request", 400)
+    assert api.app.wasm.idle()
+
+
 async def test_every_unknown_key_is_listed(api: Api) -> None:
     """The errors name each unknown key by itself, cut to a size."""
     body = {"source": ADD, "x" * 500: 1, "y": 2}

@@ -8,6 +8,7 @@ from typing import Any
 
 from echelon.console.problems import bad_request
 from echelon.console.values import arguments_from_json
+from echelon.runtime.environment import Environment
 from echelon.runtime.limits import Limits
 from echelon.runtime.loader import COMMAND
 from echelon.runtime.module import Module
@@ -27,7 +28,8 @@ async def call_from_json(
 ) -> Outcome:
     """Call an export with arguments as JSON has them; without a function run a WASI command.
 
-    Raises HTTPError 400 for arguments that do not fit, and what `Module.run` raises.
+    Raises HTTPError 400 for arguments that do not fit, ConfigError for texts that cannot be passed on, and what
+    `Module.run` raises.
     """
     run = partial(module.run, env=env or None, stdin=stdin.encode(), permissions=permissions, limits=limits)
     functions = {exported.name: exported for exported in module.exports()}
@@ -37,7 +39,13 @@ async def call_from_json(
             raise bad_request(f"function: name one; the module exports {known}")
         if not all(isinstance(argument, str) for argument in args):
             raise bad_request("args: the arguments of a WASI command are texts")
-        return await run(args=[module.name, *args])
+        program = [module.name, *args]
+        Environment.build(
+            module.permissions, variables=env, args=program
+        )  # bad texts take no slot of the pool
+        return await run(args=program)
+    if env:
+        Environment.build(module.permissions, variables=env)
     exported = functions.get(function)
     try:
         values = args if exported is None else arguments_from_json(exported, args)
