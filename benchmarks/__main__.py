@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -73,15 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FILE", help="where the results go")
     options = parser.parse_args(arguments)
     chosen = [row for row in known.values() if not options.only or row.name in options.only]
+    if not os.access(options.output.parent, os.W_OK) or options.output.is_dir():
+        print(f"benchmarks: {options.output} cannot be written", file=sys.stderr)
+        return 2
     began, start = datetime.now(UTC).isoformat(timespec="seconds"), monotonic()
     report = run_in_loop(chosen, Settings(options.quick))
     found = report.to_dict(began, monotonic() - start)
     print("\n".join(table(report)))
-    try:
-        options.output.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as exc:
-        print(f"benchmarks: {options.output} cannot be written: {exc.strerror}", file=sys.stderr)
-        return 1
+    options.output.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"\n{found['seconds']:.0f} s, written to {options.output}")
     return 1 if report.failed else 0
 

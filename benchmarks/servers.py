@@ -34,13 +34,16 @@ _FAILED = re.compile(r"^\s*(Non-2xx.*|Socket errors.*)$", re.MULTILINE)
 _GROUP, _USER, _SYSTEM = 2, 11, 12  # proc(5), counted from the field behind the name
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
+Command = Callable[[int], list[str]]
+"""From a port to the arguments of Python that start a server there."""
 
-def echelon(target: str) -> Callable[[int], list[str]]:
+
+def echelon(target: str) -> Command:
     """Return the command for Echelon's own server, which a bare RSGI application can use, too."""
     return lambda port: ["-m", "benchmarks.apps.serve", target, str(port)]
 
 
-def uvicorn(target: str) -> Callable[[int], list[str]]:
+def uvicorn(target: str) -> Command:
     """Return the command for uvicorn with its C parts."""
     return lambda port: [
         "-m", "uvicorn", target, "--port", str(port), "--loop", "uvloop", "--http", "httptools",
@@ -48,7 +51,7 @@ def uvicorn(target: str) -> Callable[[int], list[str]]:
     ]  # fmt: skip
 
 
-def granian(target: str) -> Callable[[int], list[str]]:
+def granian(target: str) -> Command:
     """Return the command for Granian as an ASGI server."""
     return lambda port: [
         "-m", "granian", target, "--port", str(port), "--interface", "asgi", "--loop", "uvloop",
@@ -76,7 +79,7 @@ class Load:
 class Server:
     """One running server, paused but for the time it is measured."""
 
-    def __init__(self, name: str, command: Callable[[int], list[str]], core: int, home: Path) -> None:
+    def __init__(self, name: str, command: Command, core: int, home: Path) -> None:
         self.name = name
         self._port = free_port()
         self._log: IO[bytes] = tempfile.TemporaryFile(dir=home)  # noqa: SIM115 - closed by stop()
@@ -196,7 +199,7 @@ def cores() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def running(commands: Sequence[tuple[str, Callable[[int], list[str]]]]) -> Iterator[dict[str, Server]]:
+def running(commands: Sequence[tuple[str, Command]]) -> Iterator[dict[str, Server]]:
     """Start servers one after another, each paused once it answers, and stop them all at the end."""
     core, _ = cores()
     servers: dict[str, Server] = {}

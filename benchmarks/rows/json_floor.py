@@ -18,7 +18,7 @@ async def run(settings: Settings) -> list[Comparison]:
     ]
     with servers.running(commands) as started:
         ours, bare, encoding = await compare_servers(
-            list(started.values()), settings.pick(2, 1), settings.pick(7, 3), batches=settings.pick(2, 1)
+            list(started.values()), settings.pick(2, 1), settings.pick(5, 3), batches=settings.pick(2, 1)
         )
     return [Comparison("share of a function that sends ready bytes", TARGET, ours, [bare], others=[encoding])]
 

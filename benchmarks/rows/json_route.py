@@ -42,7 +42,7 @@ async def run(settings: Settings) -> list[Comparison]:
 
 async def _final(ours: Server, finalists: Sequence[Server], settings: Settings) -> list[Series]:
     return await compare_servers(
-        [ours, *finalists], settings.pick(2, 1), settings.pick(5, 3), batches=settings.pick(2, 1)
+        [ours, *finalists], settings.pick(2, 1), settings.pick(4, 3), batches=settings.pick(2, 1)
     )
 
 
