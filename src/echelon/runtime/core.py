@@ -23,6 +23,7 @@ from echelon.runtime.engine import Engine
 from echelon.runtime.executor import Executor
 from echelon.runtime.guest_kit import GuestKit
 from echelon.runtime.host import Call, HostModule
+from echelon.runtime.host_functions import F, HostFunctions
 from echelon.runtime.instance import Instance, Site
 from echelon.runtime.lifecycle import Events, Phase
 from echelon.runtime.limits import KIB, MIB, Limits
@@ -100,7 +101,8 @@ class Runtime:
     ) -> None:
         self.settings = settings or RuntimeSettings()
         self.telemetry = telemetry or OFF
-        self.providers: list[HostModule] = [Wasi(), GuestKit(), AssemblyScriptEnv()]
+        self.functions = HostFunctions()
+        self.providers: list[HostModule] = [Wasi(), GuestKit(), AssemblyScriptEnv(), self.functions]
         self._generator = generator
         self._own_generator: Any = None
         self._declared: list[Module] = []
@@ -217,6 +219,21 @@ class Runtime:
         self.telemetry.gauge(MODULES_LOADED, lambda: float(self.modules))
 
     # --- modules ---
+
+    def host(self, namespace: str, *, name: str | None = None) -> Callable[[F], F]:
+        """Let guests import a typed function: `@app.wasm.host("shop")`; before the runtime starts.
+
+        The import is named like the function unless `name` is given. The decorator may be kept and used again.
+        """
+
+        def register(function: F) -> F:
+            if self.running:
+                raise ConfigError(
+                    f"{namespace}: the runtime has started; register host functions before that"
+                )
+            return self.functions.add(namespace, function, name, self.providers)
+
+        return register
 
     def module(
         self,

@@ -45,7 +45,7 @@ def _text(call: Call, pointer: int, length: int) -> str:
 def _env_get(call: Call, name: int, length: int) -> int:
     variable = _text(call, name, length)
     value = call.environment.lookup(call.permissions, variable)
-    return -1 if value is None else _keep(call, value.encode("utf-8", "surrogateescape"))
+    return -1 if value is None else keep(call, value.encode("utf-8", "surrogateescape"))
 
 
 def _read_file(call: Call, path: int, length: int) -> int:
@@ -55,13 +55,15 @@ def _read_file(call: Call, path: int, length: int) -> int:
             content = _read_all(number, name)
     except (FileNotFoundError, NotADirectoryError):
         return -1
-    return _keep(call, content)
+    return keep(call, content)
 
 
 def _write_file(call: Call, path: int, length: int, data: int, size: int) -> int:
     name = _text(call, path, length)
     if size > MAX_FILE:
-        raise GuestError(f'the guest wrote {size} bytes to "{name}" in one call, at most {MAX_FILE} are accepted')
+        raise GuestError(
+            f'the guest wrote {size} bytes to "{name}" in one call, at most {MAX_FILE} are accepted'
+        )
     content = memoryview(call.guest_memory().read(data, size))
     with _opened(call, name, write=True) as number:
         while content:
@@ -82,7 +84,9 @@ def _opened(call: Call, path: str, *, write: bool) -> Iterator[int]:
         except WasiError as exc:
             if exc.errno is Errno.NOENT:
                 raise FileNotFoundError(path) from None
-            raise GuestError(f'the file "{path}" cannot be used by the guest: {exc.errno.name.lower()}') from None
+            raise GuestError(
+                f'the file "{path}" cannot be used by the guest: {exc.errno.name.lower()}'
+            ) from None
         except (PermissionDenied, FileNotFoundError, NotADirectoryError):  # a denial is an OSError, too
             raise
         except OSError as exc:
@@ -94,12 +98,15 @@ def _read_all(number: int, path: str) -> bytes:
     while part := os.read(number, 1 << 20):
         size += len(part)
         if size > MAX_FILE:
-            raise GuestError(f'the file "{path}" has more than {MAX_FILE} bytes; read it in parts through WASI')
+            raise GuestError(
+                f'the file "{path}" has more than {MAX_FILE} bytes; read it in parts through WASI'
+            )
         parts.append(part)
     return b"".join(parts)
 
 
-def _keep(call: Call, result: bytes) -> int:
+def keep(call: Call, result: bytes) -> int:
+    """Hold a result until the guest takes it; returns its length."""
     call.state[_RESULT] = result
     return len(result)
 
@@ -134,3 +141,6 @@ class GuestKit:
 
     def modules(self) -> Sequence[str]:
         return (MODULE,)
+
+    def names(self, module: str) -> Sequence[str]:
+        return tuple(_FUNCTIONS) if module == MODULE else ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from echelon.errors import HostCallsExceeded, OutputExceeded
 from echelon.runtime.limits import Limits
@@ -30,7 +30,8 @@ CORE_OF = {"i32": "i32", "u32": "i32", "i64": "i64", "u64": "i64", "f32": "f32",
 class HostFunction:
     """One function a guest may import; `params` and `results` are keys of CORE_OF, at most one result.
 
-    `suspends` marks a coroutine function. Results of integers may be given signed or unsigned.
+    `suspends` marks a coroutine function. Results of integers may be given signed or unsigned. `at_once` does the same
+    as a suspending `implementation` without waiting; it is used where the guest is on the event loop's thread anyway.
     """
 
     module: str
@@ -39,6 +40,7 @@ class HostFunction:
     results: tuple[str, ...]
     implementation: Callable[..., Any]
     suspends: bool = False
+    at_once: Callable[..., Any] | None = None
 
 
 class HostModule(Protocol):
@@ -47,6 +49,13 @@ class HostModule(Protocol):
     def find(self, wanted: Import) -> HostFunction | None: ...
 
     def modules(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Catalogue(Protocol):
+    """A namespace of imports that can say what is in it."""
+
+    def names(self, module: str) -> Sequence[str]: ...
 
 
 @dataclass(slots=True)

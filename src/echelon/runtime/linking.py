@@ -6,6 +6,7 @@ carries, so that calls on many threads never meet.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from echelon.errors import LinkError
 from echelon.runtime import failures
 from echelon.runtime.binary import FuncType, Import, ModuleInfo
 from echelon.runtime.engine import Engine
-from echelon.runtime.host import CORE_OF, HostFunction, HostModule
+from echelon.runtime.host import CORE_OF, Catalogue, HostFunction, HostModule
 
 if TYPE_CHECKING:
     from echelon.runtime.instance import Instance
@@ -66,13 +67,22 @@ def resolve(info: ModuleInfo, providers: Sequence[HostModule]) -> list[HostFunct
         _check_type(item, item.type, function)
         found.append(function)
     if missing:
-        known = sorted({name for provider in providers for name in provider.modules()})
         raise LinkError(
             f"nothing provides {', '.join(missing[:5])}"
             + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-            + f"; a guest may import functions from {', '.join(known) or 'nothing'}"
+            + f"; a guest may import functions from {_offered(info, providers)}"
         )
     return found
+
+
+def _offered(info: ModuleInfo, providers: Sequence[HostModule]) -> str:
+    """Return the namespaces there are; those that the module imports from, with what is in them."""
+    wanted = {item.module for item in info.imports}
+    texts = []
+    for module in sorted({name for provider in providers for name in provider.modules()}):
+        names = [n for p in providers if isinstance(p, Catalogue) for n in p.names(module)]
+        texts.append(f"{module} ({', '.join(sorted(names))})" if names and module in wanted else module)
+    return ", ".join(texts) or "nothing"
 
 
 def _check_type(item: Import, declared: FuncType, function: HostFunction) -> None:
@@ -156,6 +166,20 @@ def _result_writer(function: HostFunction) -> Callable[[Any, int, Any], None] | 
     return struct.Struct("<f" if kind == "f32" else "<d").pack_into
 
 
+def _result_placer(engine: Engine, function: HostFunction) -> Callable[[Any, Any], None]:
+    """Return what puts a Python result into the values of a suspended guest."""
+    write = _result_writer(function)
+    if write is None:
+        return lambda _results, _result: None
+    kind, buffer_of = _KINDS[CORE_OF[function.results[0]]], engine.native.ffi.buffer
+
+    def place(results: Any, result: Any) -> None:
+        results[0].kind = kind
+        write(buffer_of(results, _VALUE_SIZE), _VALUE_OFFSET, result)
+
+    return place
+
+
 def _direct_callback(engine: Engine, function: HostFunction, calls: dict[int, Instance]) -> Any:
     ffi, lib, null = engine.native.ffi, engine.native.lib, engine.native.null
     unpack = struct.Struct("<" + "".join(_RAW[p] for p in function.params)).unpack_from
@@ -189,6 +213,7 @@ def _suspending_callback(
     ffi, lib = engine.native.ffi, engine.native.lib
     layout = "<" + "".join(f"{_VALUE_OFFSET}x{_RAW[p]}8x" for p in function.params)
     unpack, size = struct.Struct(layout).unpack_from, _VALUE_SIZE * len(function.params)
+    at_once, put = function.at_once, _result_placer(engine, function)
 
     def is_ready(env: Any) -> bool:
         return calls[int(ffi.cast("uintptr_t", env))].pending is None
@@ -203,7 +228,11 @@ def _suspending_callback(
             if instance.call is not None:
                 instance.call.count()
             arguments = unpack(ffi.buffer(args, size)) if size else ()
-            instance.pending = Pending(function, arguments, results, trap)
+            # Only the thread of the event loop has a running loop.
+            if at_once is None or asyncio._get_running_loop() is None:
+                instance.pending = Pending(function, arguments, results, trap)
+            else:
+                put(results, at_once(instance.call, *arguments))
         except BaseException as exc:
             trap[0] = _stop(engine, instance, function, exc)
 
@@ -216,10 +245,7 @@ async def complete(engine: Engine, instance: Instance, pending: Pending) -> None
     function = pending.function
     try:
         result = await function.implementation(instance.call, *pending.arguments)
-        write = _result_writer(function)
-        if write is not None:
-            pending.results[0].kind = _KINDS[CORE_OF[function.results[0]]]
-            write(engine.native.ffi.buffer(pending.results, _VALUE_SIZE), _VALUE_OFFSET, result)
+        _result_placer(engine, function)(pending.results, result)
     except Exception as exc:
         pending.trap[0] = _stop(engine, instance, function, exc)
     instance.pending = None
