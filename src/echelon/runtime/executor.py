@@ -3,9 +3,11 @@
 Every call of a guest is a fiber. It is polled on the event loop for one short slice, which is all that most calls need
 and costs no thread switch. A guest that is not done by then goes into a queue; worker threads take guests from it
 in turn, run each for a slice without the interpreter lock, and put it back. A guest that waits for the host is on no
-thread. So a long guest never blocks the loop, and a hundred long guests share the threads fairly.
+thread. So a long guest never blocks the loop, and several long guests share the threads fairly.
 
-The deadline counts the time a guest runs and the time it waits for the host, not the time it waits in line.
+Only so many guests take turns at a time (PER_THREAD for each thread), the others wait in line for that: if all of a
+full pool took turns, each would use up its deadline while the others ran. The deadline counts the time from a guest's
+first slice, turns of others and waiting for the host included, but not the wait in a line.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from echelon.errors import DeadlineExceeded, LoadError
 from echelon.runtime import linking
+from echelon.runtime.slots import Slots
 
 if TYPE_CHECKING:
     from echelon.runtime.instance import Instance
@@ -31,19 +34,23 @@ WORKER_TICKS: Final = 5
 """Epochs of a slice on a worker thread."""
 
 LOOP_BUDGET: Final = 0.004
+PER_THREAD: Final = 8
+"""Guests that take turns on one thread."""
+
 _HEAVY_WORK: Final = 0.0005
 
 
 class _Job:
     """A guest in the worker queue; whoever takes its only token may touch it."""
 
-    __slots__ = ("cancelled", "error", "future", "instance", "loop", "token", "waiter")
+    __slots__ = ("cancelled", "future", "instance", "loop", "queued", "token", "waiter")
 
     def __init__(self, instance: Instance, future: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.instance, self.future, self.loop = instance, future, loop
         self.waiter: asyncio.Future[bool] = loop.create_future()
         self.token = [None]
         self.cancelled = False
+        self.queued = perf_counter()
 
     def take(self) -> bool:
         try:
@@ -76,6 +83,7 @@ class Executor:
         self._queue: queue.SimpleQueue[_Job | _Remains | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._closing = False
+        self._turns = Slots(self._count * PER_THREAD)
         self.inline = 0.0
         """Seconds of guests on the loop since it last served others; above LOOP_BUDGET they go to a worker."""
 
@@ -107,18 +115,35 @@ class Executor:
 
         Raises DeadlineExceeded when its time is used up. When this returns or raises, nothing touches the guest.
         """
-        while True:
-            pending = instance.pending
-            if pending is not None:
-                await self._wait_for_host(instance, pending)
-                if not self._closing and self._poll_inline(instance, future):
-                    return
-            elif await self._run_on_worker(instance, future):
-                return
-            if self._closing:
-                raise LoadError("the runtime was closed while the guest ran")
-            if instance.pending is None and instance.spent >= instance.limits.time:
-                raise self._deadline(instance)
+        taking_turns = False
+        try:
+            while True:
+                pending = instance.pending
+                if pending is not None:
+                    if taking_turns:
+                        taking_turns = False
+                        self._turns.release()
+                    await self._wait_for_host(instance, pending)
+                    if not self._closing and self._poll_inline(instance, future):
+                        return
+                else:
+                    if not taking_turns:
+                        await self._wait_for_turns(instance)
+                        taking_turns = True
+                    if await self._run_on_worker(instance, future):
+                        return
+                if self._closing:
+                    raise LoadError("the runtime was closed while the guest ran")
+                if instance.pending is None and instance.spent >= instance.limits.time:
+                    raise self._deadline(instance)
+        finally:
+            if taking_turns:
+                self._turns.release()
+
+    async def _wait_for_turns(self, instance: Instance) -> None:
+        began = perf_counter()
+        await self._turns.acquire()
+        instance.waited += perf_counter() - began
 
     def account(self, elapsed: float) -> None:
         """Count a guest's time on the loop since the loop last served others."""
@@ -202,11 +227,14 @@ class Executor:
             return
         instance = job.instance
         instance.site.engine.ticker.wake()
-        began, used = perf_counter(), thread_time()
-        done = instance.site.engine.native.lib.wasmtime_call_future_poll(job.future)
-        elapsed = perf_counter() - began
+        used, done = thread_time(), False
+        if instance.spent + perf_counter() - job.queued < instance.limits.time:
+            done = instance.site.engine.native.lib.wasmtime_call_future_poll(job.future)
+        now = perf_counter()
+        elapsed = now - job.queued
         instance.spent += elapsed
         instance.idle += max(0.0, elapsed - (thread_time() - used))
+        job.queued = now
         stopped = instance.pending is not None or instance.spent >= instance.limits.time
         if done or stopped or job.cancelled or self._closing:
             job.report(done)

@@ -87,7 +87,8 @@ class Site:
 class Instance:
     """A store with one instance of a module.
 
-    `spent` is the seconds the current call has taken, `idle` those of them without a processor. `peak`, the bytes of
+    `spent` is the seconds the current call has taken, `idle` those of them without a processor;
+    `waited` those it stood in line for a turn on a thread, which `spent` leaves out. `peak`, the bytes of
     its memory, and `fuel` are known after `measure()`. `ticks` is the epoch until which a kept instance needs no
     `begin_call()`. Not for two calls at once. `close()` gives everything back to the pool.
     """
@@ -111,12 +112,13 @@ class Instance:
         "spent",
         "store",
         "ticks",
+        "waited",
     )  # fmt: skip
 
     def __init__(self, site: Site, call: Call | None, limits: Limits, *, kept: bool = False) -> None:
         lib, null, engine = site.lib, site.null, site.engine
         self.site, self.call, self.limits, self.kept = site, call, limits, kept
-        self.spent = self.idle = 0.0
+        self.spent = self.idle = self.waited = 0.0
         self.ticks = -1
         self.peak = 0
         self.fuel: int | None = None
@@ -136,7 +138,7 @@ class Instance:
         self.store = store = lib.wasmtime_store_new(engine.handle, number, null)
         self.context = context = lib.wasmtime_store_context(store)
         lib.wasmtime_store_limiter(store, limits.memory, MAX_TABLE, 1, _MAX_TABLES, 1)
-        ticks = WORKER_TICKS if limits.time > 0.05 else max(1, int(limits.time / TICK / 10))
+        ticks = min(WORKER_TICKS, max(1, int(limits.time / TICK / 50)))
         lib.wasmtime_context_epoch_deadline_async_yield_and_update(context, ticks)
         lib.wasmtime_context_set_epoch_deadline(context, LOOP_TICKS)
         if limits.fuel is not None:
@@ -269,7 +271,7 @@ class Instance:
 
     def begin_call(self) -> None:
         """Start counting anew for another call of a kept instance."""
-        self.spent = self.idle = 0.0
+        self.spent = self.idle = self.waited = 0.0
         if self.call is not None:
             self.call.reset()
         elif self.limits.fuel is None:  # nothing to refill: all that was set still stands until the next tick

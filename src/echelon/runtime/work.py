@@ -126,7 +126,7 @@ class Work:
             finally:
                 instance.close()
             if runtime.telemetry.counting:
-                runtime.count_call(instance.spent, self._waited)
+                runtime.count_call(instance.spent, self._waited + instance.waited)
         except GuestExit as exc:
             if exc.code == 0:
                 return None
@@ -158,7 +158,7 @@ class Work:
                 fuel=instance.fuel,
                 memory=instance.peak,
                 host_calls=call.host_calls if call else 0,
-                wait=self._waited,
+                wait=self._waited + instance.waited,
             )
         if call is None:
             return Outcome(value, b"", b"", cost)
