@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import sys
 import threading
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -36,6 +37,9 @@ WORKER_TICKS: Final = 5
 LOOP_BUDGET: Final = 0.004
 PER_THREAD: Final = 8
 """Guests that take turns on one thread."""
+
+NICE: Final = 5
+"""Scheduling priority of the worker threads below that of the process."""
 
 _HEAVY_WORK: Final = 0.0005
 
@@ -211,6 +215,8 @@ class Executor:
     # --- on a worker thread ---
 
     def _work(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own: the event loop goes first
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
             item = self._queue.get()
             if item is None:
