@@ -147,7 +147,7 @@ async def test_traps(
     with pytest.raises(Trap) as caught:
         await module.call(function, *arguments)
     assert caught.value.code == code
-    assert caught.value.frames
+    assert caught.value.frames[0].function == function
     assert caught.value.outcome is not None
     assert caught.value.outcome.cost.memory == 65536
     assert await module.call("add", 1, 2) == 3
@@ -404,3 +404,39 @@ async def test_nothing_is_left_behind(code_directory: Path, wat: Wat) -> None:
     assert not left
     with pytest.raises(LoadError):
         await module.call("add", 1, 2)
+
+
+async def test_refused_arguments_take_no_slot(code_directory: Path, wat: Wat) -> None:
+    """A call that is refused before its instance is made leaves the pool as it was."""
+    command = """(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+      (memory (export "memory") 1) (func (export "_start")))"""
+    async with Runtime(RuntimeSettings(instances=2, queue=0, cache=code_directory)) as runtime:
+        module = await runtime.load(wat(command))
+        for _ in range(5):
+            with pytest.raises(ConfigError, match="zero byte"):
+                await module.run(args=["\0"])
+        assert runtime.idle()
+        await module.run()
+
+
+async def test_a_module_may_be_closed_while_its_calls_wait(code_directory: Path, wat: Wat) -> None:
+    """Calls in line for a slot are answered although their module was closed meanwhile, and it is freed then."""
+    async with Runtime(RuntimeSettings(instances=1, cache=code_directory)) as runtime:
+        slow = await runtime.load(wat(COUNTING), limits=Limits(time=20))
+        module = await runtime.load(wat(TROUBLE))
+        running = asyncio.create_task(slow.call("count", 100_000_000))
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(module.call("add", n, 1)) for n in range(3)]
+        await asyncio.sleep(0)
+        module.close()
+        assert await asyncio.gather(*waiting) == [1, 2, 3]
+        await running
+        assert await runtime.drained()
+        assert runtime.modules == 1
+
+
+async def test_limits_of_a_call_are_checked(runtime: Runtime, wat: Wat) -> None:
+    """A stack too small to call anything is refused, not given to the engine."""
+    module = await runtime.load(wat(TROUBLE))
+    with pytest.raises(ConfigError, match=r"limits\.stack"):
+        await module.call("add", 1, 2, limits=Limits(stack=1))

@@ -60,7 +60,7 @@ class Console:
         components = {name: phase for name, phase in lifecycle.phases().items() if phase != Phase.RUNNING}
         modules = {
             module.name: str(module.state)
-            for module in self._app.wasm._declared  # the console is the runtime's own window
+            for module in self._app.wasm.declared  # the console is the runtime's own window
             if module.state is not State.READY
         }
         if lifecycle.phase is Phase.RUNNING and not components and not modules:

@@ -32,6 +32,8 @@ MAX_DATA_SEGMENTS: Final = 50_000
 MAX_CUSTOM: Final = 1_000
 MAX_NAME: Final = 4_096
 MAX_PARAMS: Final = 256
+MAX_TYPE_VALUES: Final = 200_000
+"""Parameters and results of all types together."""
 MAX_BODY: Final = 8 << 20
 
 _TYPES: Final = {
@@ -94,7 +96,9 @@ class ModuleInfo:
     start: int | None = None
     elements: int = 0
     custom: dict[str, tuple[int, int]] = field(default_factory=dict)
-    code: tuple[int, int] = (0, 0)
+    bodies: list[tuple[int, int]] = field(default_factory=list)
+    growing: dict[int, bool] = field(default_factory=dict)
+    """What is known of functions that trapped: whether they grow the memory, by their place in `bodies`."""
 
     @cached_property
     def imported_functions(self) -> list[Import]:
@@ -114,6 +118,11 @@ class ModuleInfo:
         return {
             name: self.function_type(index) for name, (kind, index) in self.exports.items() if kind == "func"
         }
+
+    def function_name(self, index: int) -> str:
+        """Return the name a function is exported under, or its index where it is not exported."""
+        exported = (name for name, item in self.exports.items() if item == ("func", index))
+        return next(exported, f"function {index}")
 
     def exported_memory(self) -> str | None:
         """Return the name under which the module exports its memory."""
@@ -253,6 +262,7 @@ def _custom(info: ModuleInfo, reader: _Reader) -> None:
 
 
 def _type_section(info: ModuleInfo, reader: _Reader) -> None:
+    values = 0
     for _ in range(reader.count("types", MAX_TYPES)):
         form = reader.byte()
         if form != 0x60:
@@ -260,6 +270,11 @@ def _type_section(info: ModuleInfo, reader: _Reader) -> None:
                 f"type {len(info.types)} is not a function type (garbage collection is not enabled)"
             )
         info.types.append(FuncType(reader.value_types(), reader.value_types()))
+        values += len(info.types[-1].params) + len(info.types[-1].results)
+        if values > MAX_TYPE_VALUES:
+            raise InvalidModule(
+                f"the types have more than {MAX_TYPE_VALUES} parameters and results together, no more are accepted"
+            )
 
 
 def _import_section(info: ModuleInfo, reader: _Reader) -> None:
@@ -328,12 +343,13 @@ def _element_section(info: ModuleInfo, reader: _Reader) -> None:
 
 
 def _code_section(info: ModuleInfo, reader: _Reader) -> None:
-    info.code = (reader.pos, reader.end)
     for index in range(reader.count("function bodies", MAX_FUNCTIONS)):
         size = reader.u32()
         if size > MAX_BODY:
             raise InvalidModule(f"function body {index} has {size} bytes, at most {MAX_BODY} are accepted")
+        start = reader.pos
         reader.skip(size)
+        info.bodies.append((start, reader.pos))
 
 
 def _data_section(_info: ModuleInfo, reader: _Reader) -> None:
@@ -378,6 +394,8 @@ def _leb(value: int) -> bytes:
 
 
 _BR_TABLE: Final = 0x0E
+_GROW: Final = b"\x40\x00"
+_MAX_READ_BODY: Final = 64 << 10
 _LEB = rb"[\x80-\xff]*[\x00-\x7f]"
 _INSTRUCTION = re.compile(
     rb"[\x00\x01\x05\x0b\x0f\x1a\x1b\x45-\xc4\xd1]"  # no immediate
@@ -398,18 +416,22 @@ _INSTRUCTION = re.compile(
 def grows_memory(data: bytes, info: ModuleInfo, offset: int) -> bool:
     """Tell whether the function that holds the byte `offset` of the module grows its memory.
 
-    Read as evidence after a trap, not for validation: the engine has validated the body long before.
+    Read as evidence after a trap, not for validation: the engine has validated the body long before. Each function
+    is read once, and none that is very large: traps must stay cheap for the host.
     """
-    reader, starts, ends = _Reader(data, *info.code), [], []
-    for _ in range(reader.u32()):
-        size = reader.u32()
-        starts.append(reader.pos)
-        reader.skip(size)
-        ends.append(reader.pos)
-    place = bisect_right(starts, offset) - 1
-    if place < 0 or offset > ends[place]:
+    place = bisect_right(info.bodies, (offset, len(data))) - 1
+    if place < 0 or offset > info.bodies[place][1]:
         return False
-    body = _Reader(data, starts[place], ends[place])
+    known = info.growing.get(place)
+    if known is None:
+        known = info.growing[place] = _body_grows(data, *info.bodies[place])
+    return known
+
+
+def _body_grows(data: bytes, start: int, end: int) -> bool:
+    if end - start > _MAX_READ_BODY or data.find(_GROW, start, end) < 0:
+        return False
+    body = _Reader(data, start, end)
     for _ in range(body.u32()):  # local declarations: count, type
         body.u32()
         body.byte()

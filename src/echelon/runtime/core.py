@@ -22,6 +22,7 @@ from echelon.runtime.compile_process import NativeCompiler
 from echelon.runtime.engine import Engine
 from echelon.runtime.executor import Executor
 from echelon.runtime.guest_kit import GuestKit
+from echelon.runtime.guest_kv import GuestKv
 from echelon.runtime.host import Call, HostModule
 from echelon.runtime.host_functions import F, HostFunctions
 from echelon.runtime.instance import Instance, Site
@@ -46,6 +47,7 @@ from echelon.telemetry import (
 )
 
 if TYPE_CHECKING:
+    from echelon.kv import Kv
     from echelon.plugin.artifacts import Artifact
     from echelon.runtime.live_instance import LiveInstance
 
@@ -102,10 +104,15 @@ class Runtime:
         self.settings = settings or RuntimeSettings()
         self.telemetry = telemetry or OFF
         self.functions = HostFunctions()
-        self.providers: list[HostModule] = [Wasi(), GuestKit(), AssemblyScriptEnv(), self.functions]
+        self.kv: Kv | None = None
+        """The store that guests may be granted keys of; an application sets its own."""
+        self.providers: list[HostModule] = [
+            Wasi(), GuestKit(), AssemblyScriptEnv(), self.functions, GuestKv(lambda: self.kv),
+        ]  # fmt: skip
         self._generator = generator
         self._own_generator: Any = None
-        self._declared: list[Module] = []
+        self.declared: list[Module] = []
+        """The modules that are loaded when the runtime starts."""
         self._loaded: dict[str, asyncio.Task[Loaded]] = {}
         self._pools: Pools | None = None
         self._calls: dict[int, Instance] = {}
@@ -154,7 +161,7 @@ class Runtime:
         self._measure()
         self._become(Phase.RUNNING)
         try:
-            await asyncio.gather(*(module.load() for module in self._declared))
+            await asyncio.gather(*(module.load() for module in self.declared))
         except BaseException:
             await self.close()
             raise
@@ -248,7 +255,7 @@ class Runtime:
         module = self._make(source, name, permissions, limits, language)
         if self.running:
             raise ConfigError(f"{module.name}: the runtime has started; use `await load(…)` from now on")
-        self._declared.append(module)
+        self.declared.append(module)
         return module
 
     async def load(
@@ -415,16 +422,17 @@ class Runtime:
         site, slots = loaded.sites.get(pool.engine.profile), pool.slots
         if site is None or not slots.free or slots.waiting or loaded.minimum_memory > limits.memory:
             return None
+        call = make_call() if site.linked.has_host else None
         slots.free -= 1
         loaded.users += 1
-        instance = Instance(site, make_call() if site.linked.has_host else None, limits)
+        instance = Instance(site, call, limits)
         try:
-            if instance.begin_start() is None:
-                return instance
+            if instance.begin_start() is not None:
+                raise LoadError("the engine suspended a module that runs nothing when it starts")
         except BaseException:
             instance.close()
             raise
-        raise LoadError("the engine suspended a module that runs nothing when it starts")
+        return instance
 
     async def open(
         self,
@@ -442,12 +450,17 @@ class Runtime:
         if loaded.minimum_memory > limits.memory:
             raise failures.memory_exceeded(loaded.info, limits)
         pool = self._running_pools.find(limits, deterministic=deterministic)
-        site = loaded.sites.get(pool.engine.profile) or await self.link(loaded, pool)
-        began = perf_counter()
-        await pool.slots.acquire()
+        loaded.users += 1  # from here on the module stays, whoever closes it meanwhile
+        try:
+            site = loaded.sites.get(pool.engine.profile) or await self.link(loaded, pool)
+            call = make_call() if site.linked.has_host else None
+            began = perf_counter()
+            await pool.slots.acquire()
+        except BaseException:
+            self.forget(loaded)
+            raise
         waited = perf_counter() - began
-        loaded.users += 1
-        instance = Instance(site, make_call() if site.linked.has_host else None, limits, kept=kept)
+        instance = Instance(site, call, limits, kept=kept)
         try:
             future = instance.begin_start()
             if future is not None:

@@ -47,8 +47,8 @@ _MAX_FRAMES: Final = 32
 _MEMORY_LIMIT: Final = re.compile(r"memory minimum size|memory minimum|exceeds memory limits")
 
 
-def read_frames(native: Native, fill: Any, source: Any) -> tuple[Frame, ...]:
-    """Return the guest's stack from a trap or error, innermost first."""
+def read_frames(native: Native, fill: Any, source: Any, info: ModuleInfo) -> tuple[Frame, ...]:
+    """Return the guest's stack from a trap or error, innermost first; a function without a name has its export's."""
     vector = native.ffi.new("wasm_frame_vec_t *")
     fill(source, vector)
     frames = []
@@ -59,7 +59,7 @@ def read_frames(native: Native, fill: Any, source: Any) -> tuple[Frame, ...]:
         text = (
             bytes(native.ffi.buffer(name.data, name.size)).decode("utf-8", "replace")
             if name != native.null
-            else f"function {index}"
+            else info.function_name(index)
         )
         frames.append(Frame(text, int(index), int(native.lib.wasm_frame_module_offset(frame))))
     native.lib.wasm_frame_vec_delete(vector)
@@ -70,7 +70,7 @@ def from_trap(native: Native, trap: Any, wasm: bytes, info: ModuleInfo, limits: 
     """Return the error for a trap that we own, and free it."""
     code = native.ffi.new("uint8_t *")
     known = native.lib.wasmtime_trap_code(trap, code)
-    frames = read_frames(native, native.lib.wasm_trap_trace, trap)
+    frames = read_frames(native, native.lib.wasm_trap_trace, trap, info)
     native.lib.wasm_trap_delete(trap)
     if not known:
         return Trap("the guest was stopped", code="host", frames=frames)
@@ -120,13 +120,13 @@ def from_error(native: Native, error: Any, info: ModuleInfo, limits: Limits) -> 
     return GuestError(f"the engine could not run the guest: {message.splitlines()[0]}")
 
 
-def discard(native: Native, trap: Any, error: Any) -> tuple[Frame, ...]:
+def discard(native: Native, trap: Any, error: Any, info: ModuleInfo) -> tuple[Frame, ...]:
     """Free a trap or error that we own, which a host function caused, and return the guest's stack."""
     if error != native.null:
-        frames = read_frames(native, native.lib.wasmtime_error_wasm_trace, error)
+        frames = read_frames(native, native.lib.wasmtime_error_wasm_trace, error, info)
         native.lib.wasmtime_error_delete(error)
         return frames
-    frames = read_frames(native, native.lib.wasm_trap_trace, trap)
+    frames = read_frames(native, native.lib.wasm_trap_trace, trap, info)
     native.lib.wasm_trap_delete(trap)
     return frames
 

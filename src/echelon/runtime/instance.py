@@ -261,7 +261,7 @@ class Instance:
         words.trap[0] = words.error[0] = native.null
         kept, self.failure = self.failure, None
         if kept is not None:
-            frames = failures.discard(native, trap, error)
+            frames = failures.discard(native, trap, error, site.info)
             if isinstance(kept, Trap) and not kept.frames:
                 kept.frames = frames
             return kept

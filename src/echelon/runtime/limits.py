@@ -97,8 +97,8 @@ class Limits:
         for name in values:
             if name not in names:
                 raise ConfigError(f'limits: unknown key "{name}"; known are {", ".join(names)}', key=name)
-        merged = {name: getattr(base or cls(), name) for name in names} | values
-        return cls(**merged)
+        usual = base or cls()
+        return cls(**({name: getattr(usual, name) for name in names} | values))
 
     def narrow(self, other: Limits) -> Limits:
         """Return the smaller of each bound."""

@@ -51,7 +51,10 @@ class Work:
         seed: Seed | None = None,
     ) -> None:
         self.module, self.loaded = module, loaded
-        self.limits = module.limits if limits is None else module.limits.narrow(limits)
+        self.limits = module.limits
+        if limits is not None:
+            self.limits = module.limits.narrow(limits)
+            module.runtime.check_limits(self.limits)
         self.permissions = (
             module.permissions if permissions is None else module.permissions.narrow(permissions)
         )
