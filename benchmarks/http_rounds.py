@@ -12,9 +12,9 @@ from benchmarks.statistics import Series
 
 
 async def compare_servers(
-    servers: Sequence[Server], seconds: int, rounds: int, *, batches: int = 2
+    servers: Sequence[Server], seconds: int, rounds: int, *, batches: int = 1, warm: bool = False
 ) -> list[Series]:
-    """Load each server in every round; the first is the subject."""
+    """Load each server in every round; the first is the subject. `warm` loads each for a second beforehand."""
     _, core = cores()
     loads: dict[str, list[Load]] = {server.name: [] for server in servers}
 
@@ -26,7 +26,7 @@ async def compare_servers(
 
         return measure
 
-    for server in servers:
+    for server in servers if warm else ():
         server.measure(1, core)
     found = await interleave(
         {server.name: measuring(server) for server in servers}, "req/s", rounds, batches=batches

@@ -18,7 +18,11 @@ async def run(settings: Settings) -> list[Comparison]:
     ]
     with servers.running(commands) as started:
         ours, bare, encoding = await compare_servers(
-            list(started.values()), settings.pick(2, 1), settings.pick(5, 3), batches=settings.pick(2, 1)
+            list(started.values()),
+            settings.pick(2, 1),
+            settings.pick(5, 3),
+            batches=settings.pick(2, 1),
+            warm=not settings.quick,
         )
     return [Comparison("share of a function that sends ready bytes", TARGET, ours, [bare], others=[encoding])]
 

@@ -27,7 +27,7 @@ async def run(settings: Settings) -> list[Comparison]:
     ]
     with servers.running(commands) as started:
         ours = started.pop(_OURS)
-        tried = await compare_servers(list(started.values()), 1, settings.pick(2, 1), batches=1)
+        tried = await compare_servers(list(started.values()), 1, settings.pick(2, 1))
         finalists = [started[series.name] for series in fastest(tried)[: settings.pick(_FINALISTS, 2)]]
         found = await _final(ours, finalists, settings)
     names = {series.name for series in found}
@@ -42,7 +42,11 @@ async def run(settings: Settings) -> list[Comparison]:
 
 async def _final(ours: Server, finalists: Sequence[Server], settings: Settings) -> list[Series]:
     return await compare_servers(
-        [ours, *finalists], settings.pick(2, 1), settings.pick(4, 3), batches=settings.pick(2, 1)
+        [ours, *finalists],
+        settings.pick(2, 1),
+        settings.pick(4, 3),
+        batches=settings.pick(2, 1),
+        warm=not settings.quick,
     )
 
 
