@@ -1,0 +1,202 @@
+"""Every example does what its docstring and the documentation say, and the documentation shows it as it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from echelon import Application
+from echelon.http.testing import LiveServer, TestClient
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+MOST_LINES = 60
+FILES = sorted(path for path in EXAMPLES.glob("*.py")) + sorted((EXAMPLES / "guests").iterdir())
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+INCLUDED = re.compile(r"<!-- (examples/[\w./-]+) -->\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an example writes goes to the test's own directory, but for the shared toolchain."""
+    monkeypatch.setenv("ECHELON_HOME", str(home))
+    monkeypatch.setenv("ECHELON_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("ECHELON_TELEMETRY_LOGS", "none")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def load(name: str) -> Application:
+    """Import an example under a name of its own and return its application."""
+    spec = importlib.util.spec_from_file_location(f"example_{uuid.uuid4().hex}", EXAMPLES / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    app: Application = module.app
+    return app
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=50, check=False)
+
+
+async def test_hello() -> None:
+    """The first application greets, counts in the store, and reads a typed query parameter."""
+    async with TestClient(load("hello")) as client:
+        assert (await client.get("/hello/Ada")).json() == {"greeting": "Hello, Ada!", "times": 1}
+        shouted = await client.get("/hello/Ada?shout=true")
+        assert shouted.json() == {"greeting": "HELLO, ADA!", "times": 2}
+        assert (await client.get("/hello/Ada?shout=maybe")).status_code == 422
+
+
+def test_hello_is_served() -> None:
+    """The first application runs on the real server."""
+    with LiveServer(str(EXAMPLES / "hello.py")) as server:
+        assert httpx.get(f"{server.url}/hello/Ada").json()["greeting"] == "Hello, Ada!"
+
+
+def test_a_script_calls_a_guest() -> None:
+    """The runtime works without an application."""
+    done = run(sys.executable, "examples/call_wasm.py")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "832040\n", "")
+
+
+def test_the_command_line_calls_a_guest() -> None:
+    """The guest of the README prints what the README says."""
+    done = run(sys.executable, "-m", "echelon", "call", "examples/guests/fib.ts", "fib", "30")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "832040\n", "")
+
+
+async def test_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A customer's plug-in is installed and asked; what it may not know or do is refused."""
+    monkeypatch.setenv("SHOP_CURRENCY", "EUR")
+    discount = (EXAMPLES / "guests" / "discount.ts").read_text()
+    query = "cents=1000&articles=tea&articles=milk&articles=jam"
+    async with TestClient(load("plugins")) as client:
+        assert (await client.get(f"/price/ada?{query}")).status_code == 404
+        installed = await client.put("/plugins/ada", content=discount)
+        assert installed.status_code == 200
+        assert installed.json()["digest"].startswith("sha256:")
+        answer = (await client.get(f"/price/ada?{query}")).json()
+        assert (answer["cents"], answer["log"]) == (900, ["ten percent off tea and milk and jam"])
+        assert answer["ms"] > 0
+        assert (await client.get("/price/ada?cents=1000&articles=tea")).json()["cents"] == 1000
+
+        wrong = await client.put("/plugins/bob", content="export function price(): i32 {\n  return 'x';\n}")
+        assert wrong.status_code == 422
+        assert wrong.json()["diagnostics"][0].startswith("plugin.ts:2:10: error:")
+        other = await client.put("/plugins/bob", content="export function other(): void {}")
+        assert "this one other()" in other.json()["detail"]
+
+        curious = discount.replace("SHOP_CURRENCY", "HOME")
+        assert (await client.put("/plugins/eve", content=curious)).status_code == 200
+        denied = await client.get(f"/price/eve?{query}")
+        assert denied.status_code == 502
+        assert denied.json()["detail"] == 'env to "HOME" (grant it with --allow-env=HOME)'
+        endless = discount.replace("return cents;", "while (true) {} return cents;")
+        assert (await client.put("/plugins/mal", content=endless)).status_code == 200
+        stopped = await client.get("/price/mal?cents=1&articles=tea")
+        assert stopped.json()["detail"] == "the guest ran longer than its limit of 50 ms"
+
+
+async def test_http_guest() -> None:
+    """A guest answers requests below its mount."""
+    async with TestClient(load("http_guest")) as client:
+        counted = await client.post("/words?sort", content="three little words")
+        assert counted.text == "3: little three words\n"
+        assert counted.headers["content-type"] == "text/plain; charset=utf-8"
+        refused = await client.get("/words")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+async def test_kv_counter() -> None:
+    """Visits are counted, listed and renamed, the last only while nobody else counts."""
+    async with TestClient(load("kv_counter")) as client:
+        for _ in range(2):
+            last = await client.get("/visit/home")
+        assert last.json() == {"visits": 2, "visitors": 1}
+        await client.get("/visit/about")
+        assert (await client.get("/top?limit=5")).json() == [["home", 2], ["about", 1]]
+        assert (await client.post("/rename/home/start")).json() == {"renamed": True}
+        assert (await client.get("/top")).json() == [["start", 2], ["about", 1]]
+        taken = await client.post("/rename/about/start")
+        assert (taken.status_code, taken.json()) == (409, {"renamed": False})
+        assert (await client.post("/rename/nothing/new")).status_code == 404
+
+
+async def test_compiler() -> None:
+    """A user's own language compiles once, computes, and reports mistakes at their place."""
+    app = load("compiler")
+    async with TestClient(app) as client:
+
+        async def value(text: str, *values: float) -> Any:
+            answer = await client.get("/formula", params={"text": text, "values": list(values)})
+            return answer.json() if answer.status_code == 200 else answer.json()["detail"]
+
+        assert await value("a * a + b", 3, 4) == 13
+        assert await value("price * (1 + rate) / 2", 100, 0.5) == 75
+        again = await app.generator.compile("a * a + b", "formula", name="module")
+        assert again.cached
+        assert await value("a +* b", 1, 2) == "module.formula:1:4: error: invalid syntax"
+        assert await value("a ** b", 1, 2) == "module.formula:1:1: error: only + - * /, numbers and names"
+        assert "at most 1000 characters" in await value("+".join("a" * 600), 1)
+        assert await value("a", 1, 2) == "value(f64) -> f64 takes 1 argument, 2 given"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_examples_are_short(path: Path) -> None:
+    """An example can be read at a glance."""
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+def test_every_example_is_run_here() -> None:
+    """No example goes untested."""
+    source = Path(__file__).read_text()
+    for path in FILES:
+        quoted = f'"{path.stem}"' in source or f"{path.name}" in source
+        mounted = any(path.name in other.read_text() for other in EXAMPLES.glob("*.py"))
+        assert quoted or mounted, path.name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_show_examples_as_they_are(document: Path) -> None:
+    """A code block below the mark of an example is that file, letter for letter."""
+    text = document.read_text()
+    blocks = INCLUDED.findall(text)
+    assert len(blocks) == text.count("<!-- examples/"), "a mark without a code block right below it"
+    for name, code in blocks:
+        assert code == (ROOT / name).read_text(), name
+
+
+def test_every_example_is_documented() -> None:
+    """Every example is shown, or at least named, by a document."""
+    documents = "".join(document.read_text() for document in DOCUMENTS)
+    for path in FILES:
+        assert str(path.relative_to(ROOT)) in documents, path.name
+
+
+def test_the_readme_shows_the_first_two() -> None:
+    """The README shows an application and a call of a guest, about a dozen lines each."""
+    shown = dict(INCLUDED.findall((ROOT / "README.md").read_text()))
+    assert set(shown) >= {"examples/hello.py", "examples/call_wasm.py"}
+    for name in ("examples/hello.py", "examples/call_wasm.py"):
+        assert len(shown[name].splitlines()) <= 12, name
+
+
+def test_examples_leave_nothing_behind(tmp_path: Path) -> None:
+    """A copy of the examples is as it was after they ran."""
+    copy = tmp_path / "examples"
+    shutil.copytree(EXAMPLES, copy, ignore=shutil.ignore_patterns("__pycache__", "demo"))
+    before = sorted(copy.rglob("*"))
+    assert run(sys.executable, "-B", "examples/call_wasm.py", cwd=tmp_path).stdout == "832040\n"
+    assert sorted(copy.rglob("*")) == before
+    assert not (tmp_path / ".echelon").exists()
