@@ -110,10 +110,10 @@ class Application:
         path = self.config.kv.path
         path.parent.mkdir(parents=True, exist_ok=True)
         durability: Any = self.config.kv.durability
-        self._kv = await open_kv(path, durability=durability, telemetry=self.telemetry)
+        self._kv = self.wasm.kv = await open_kv(path, durability=durability, telemetry=self.telemetry)
 
     async def _stop_kv(self) -> None:
-        kv, self._kv = self._kv, None
+        kv, self._kv, self.wasm.kv = self._kv, None, None
         if kv is not None:
             await kv.close()
 

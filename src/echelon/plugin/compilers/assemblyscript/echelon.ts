@@ -17,11 +17,112 @@ declare function readFile(path: usize, length: i32): i32;
 @external("echelon", "write_file")
 declare function writeFile(path: usize, length: i32, data: usize, size: i32): i32;
 
+// @ts-ignore: decorator
+@external("echelon", "kv_get")
+declare function kvGet(key: usize, length: i32): i32;
+// @ts-ignore: decorator
+@external("echelon", "kv_set")
+declare function kvSet(key: usize, length: i32, kind: i32, value: usize, size: i32, expireIn: i64): i32;
+// @ts-ignore: decorator
+@external("echelon", "kv_delete")
+declare function kvDelete(key: usize, length: i32): void;
+// @ts-ignore: decorator
+@external("echelon", "kv_list")
+declare function kvList(request: usize, length: i32): i32;
+// @ts-ignore: decorator
+@external("echelon", "kv_atomic")
+declare function kvAtomic(request: usize, length: i32): i32;
+
 function taken(length: i32): ArrayBuffer | null {
   if (length < 0) return null;
   const buffer = new ArrayBuffer(length);
   take(changetype<usize>(buffer));
   return buffer;
+}
+
+/** Takes one value after another out of a buffer of the host. */
+class Reader {
+  private at: i32 = 0;
+  private data: DataView;
+
+  constructor(buffer: ArrayBuffer) {
+    this.data = new DataView(buffer);
+  }
+
+  number(): i32 {
+    const value = this.data.getInt32(this.at, true);
+    this.at += 4;
+    return value;
+  }
+
+  long(): i64 {
+    const value = this.data.getInt64(this.at, true);
+    this.at += 8;
+    return value;
+  }
+
+  bytes(): ArrayBuffer {
+    const length = this.number();
+    const part = this.data.buffer.slice(this.at, this.at + length);
+    this.at += length;
+    return part;
+  }
+
+  text(): string {
+    return String.UTF8.decode(this.bytes());
+  }
+}
+
+/** Puts one value after another into a buffer for the host. */
+class Writer {
+  private data: ArrayBuffer = new ArrayBuffer(256);
+  private size: i32 = 0;
+
+  private room(more: i32): usize {
+    const needed = this.size + more;
+    if (needed > this.data.byteLength) {
+      const larger = new ArrayBuffer(max(needed, 2 * this.data.byteLength));
+      memory.copy(changetype<usize>(larger), changetype<usize>(this.data), this.size);
+      this.data = larger;
+    }
+    const at = changetype<usize>(this.data) + this.size;
+    this.size = needed;
+    return at;
+  }
+
+  number(value: i32): void {
+    store<i32>(this.room(4), value);
+  }
+
+  long(value: i64): void {
+    store<i64>(this.room(8), value);
+  }
+
+  raw(content: ArrayBuffer): void {
+    memory.copy(this.room(content.byteLength), changetype<usize>(content), content.byteLength);
+  }
+
+  bytes(content: ArrayBuffer): void {
+    this.number(content.byteLength);
+    this.raw(content);
+  }
+
+  text(content: string): void {
+    this.bytes(String.UTF8.encode(content));
+  }
+
+  headers(headers: Map<string, string>): void {
+    const names = headers.keys();
+    this.number(names.length);
+    for (let i = 0; i < names.length; i++) {
+      this.text(names[i]);
+      this.text(headers.get(names[i]));
+    }
+  }
+
+  buffer(): ArrayBuffer {
+    return this.data.slice(0, this.size);
+  }
 }
 
 function send(level: i32, message: string): void {
@@ -112,43 +213,8 @@ export namespace http {
     return response;
   }
 
-  class Reader {
-    private at: i32 = 0;
-    constructor(private data: DataView) {}
-
-    number(): i32 {
-      const value = this.data.getInt32(this.at, true);
-      this.at += 4;
-      return value;
-    }
-
-    bytes(): ArrayBuffer {
-      const length = this.number();
-      const part = this.data.buffer.slice(this.at, this.at + length);
-      this.at += length;
-      return part;
-    }
-
-    text(): string {
-      return String.UTF8.decode(this.bytes());
-    }
-  }
-
-  function put(parts: ArrayBuffer[], content: ArrayBuffer): void {
-    const length = new ArrayBuffer(4);
-    store<i32>(changetype<usize>(length), content.byteLength);
-    parts.push(length);
-    parts.push(content);
-  }
-
-  function word(value: i32): ArrayBuffer {
-    const buffer = new ArrayBuffer(4);
-    store<i32>(changetype<usize>(buffer), value);
-    return buffer;
-  }
-
   function decode(raw: ArrayBuffer): Request {
-    const reader = new Reader(new DataView(raw));
+    const reader = new Reader(raw);
     if (reader.number() != 1) throw new Error("this guest speaks version 1 of Echelon's HTTP ABI");
     const request = new Request();
     request.method = reader.text();
@@ -163,26 +229,320 @@ export namespace http {
   }
 
   function encode(response: Response): ArrayBuffer {
-    const names = response.headers.keys();
-    const parts: ArrayBuffer[] = [word(1), word(response.status), word(names.length)];
-    for (let i = 0; i < names.length; i++) {
-      put(parts, String.UTF8.encode(names[i]));
-      put(parts, String.UTF8.encode(response.headers.get(names[i])));
-    }
-    put(parts, response.body);
-    let size = 0;
-    for (let i = 0; i < parts.length; i++) size += parts[i].byteLength;
-    const out = new ArrayBuffer(size);
-    let at = changetype<usize>(out);
-    for (let i = 0; i < parts.length; i++) {
-      memory.copy(at, changetype<usize>(parts[i]), parts[i].byteLength);
-      at += parts[i].byteLength;
-    }
-    return out;
+    const writer = new Writer();
+    writer.number(1);
+    writer.number(response.status);
+    writer.headers(response.headers);
+    writer.bytes(response.body);
+    return writer.buffer();
   }
 
   /** Answer one request: `export function handle(raw: ArrayBuffer): ArrayBuffer { return http.serve(raw, answer) }`. */
   export function serve(raw: ArrayBuffer, answer: (request: Request) => Response): ArrayBuffer {
     return encode(answer(decode(raw)));
+  }
+}
+
+/** The key-value store. Keys must be granted; times are milliseconds, 0 is for ever. */
+export namespace kv {
+  const BYTES = 0, TEXT = 1, JSON = 2, NUMBER = 3;
+
+  /** A key: `kv.key("users").int(1)`. */
+  export class Key {
+    private parts: ArrayBuffer[] = [];
+
+    private add(kind: i32, content: ArrayBuffer, counted: bool): Key {
+      const writer = new Writer();
+      writer.number(kind);
+      if (counted) writer.bytes(content);
+      else writer.raw(content);
+      this.parts.push(writer.buffer());
+      return this;
+    }
+
+    bytes(part: ArrayBuffer): Key {
+      return this.add(1, part, true);
+    }
+
+    text(part: string): Key {
+      return this.add(2, String.UTF8.encode(part), true);
+    }
+
+    int(part: i64): Key {
+      const content = new ArrayBuffer(8);
+      store<i64>(changetype<usize>(content), part);
+      return this.add(3, content, false);
+    }
+
+    float(part: f64): Key {
+      const content = new ArrayBuffer(8);
+      store<f64>(changetype<usize>(content), part);
+      return this.add(4, content, false);
+    }
+
+    bool(part: bool): Key {
+      const content = new ArrayBuffer(4);
+      store<i32>(changetype<usize>(content), i32(part));
+      return this.add(5, content, false);
+    }
+
+    get length(): i32 {
+      return this.parts.length;
+    }
+
+    /** Return what a part is: 1 bytes, 2 text, 3 int, 4 float, 5 bool, 6 a larger whole number as text. */
+    kindAt(index: i32): i32 {
+      return load<i32>(changetype<usize>(this.parts[index]));
+    }
+
+    bytesAt(index: i32): ArrayBuffer {
+      if (this.kindAt(index) != 1) throw new Error("this part of the key is not bytes");
+      return this.parts[index].slice(8);
+    }
+
+    textAt(index: i32): string {
+      const kind = this.kindAt(index);
+      if (kind != 2 && kind != 6) throw new Error("this part of the key is not a text");
+      return String.UTF8.decode(this.parts[index].slice(8));
+    }
+
+    intAt(index: i32): i64 {
+      if (this.kindAt(index) != 3) throw new Error("this part of the key is not an int");
+      return load<i64>(changetype<usize>(this.parts[index]), 4);
+    }
+
+    floatAt(index: i32): f64 {
+      if (this.kindAt(index) != 4) throw new Error("this part of the key is not a float");
+      return load<f64>(changetype<usize>(this.parts[index]), 4);
+    }
+
+    boolAt(index: i32): bool {
+      if (this.kindAt(index) != 5) throw new Error("this part of the key is not a bool");
+      return load<i32>(changetype<usize>(this.parts[index]), 4) != 0;
+    }
+
+    write(writer: Writer): void {
+      writer.number(this.parts.length);
+      for (let i = 0; i < this.parts.length; i++) writer.raw(this.parts[i]);
+    }
+
+    encode(): ArrayBuffer {
+      const writer = new Writer();
+      this.write(writer);
+      return writer.buffer();
+    }
+
+    static read(reader: Reader): Key {
+      const key = new Key();
+      for (let left = reader.number(); left > 0; left--) {
+        const kind = reader.number();
+        if (kind == 3 || kind == 4) {
+          const content = new ArrayBuffer(8);
+          store<i64>(changetype<usize>(content), reader.long());
+          key.add(kind, content, false);
+        } else if (kind == 5) {
+          key.bool(reader.number() != 0);
+        } else {
+          key.add(kind, reader.bytes(), true);
+        }
+      }
+      return key;
+    }
+  }
+
+  /** Begin a key. */
+  export function key(first: string): Key {
+    return new Key().text(first);
+  }
+
+  /** What is stored under a key. `kind` is 0 bytes, 1 text, 2 JSON, 3 a number for sum, min and max. */
+  export class Entry {
+    constructor(
+      public key: Key,
+      public versionstamp: string,
+      public kind: i32,
+      public content: ArrayBuffer,
+    ) {}
+
+    /** Return a text, or any other value but bytes and numbers as JSON. */
+    text(): string {
+      return String.UTF8.decode(this.content);
+    }
+
+    number(): u64 {
+      if (this.kind != NUMBER) throw new Error("this entry is not a number");
+      return load<u64>(changetype<usize>(this.content));
+    }
+  }
+
+  function entry(key: Key, reader: Reader): Entry {
+    const versionstamp = reader.text();
+    const kind = reader.number();
+    return new Entry(key, versionstamp, kind, reader.bytes());
+  }
+
+  function put(key: Key, kind: i32, value: ArrayBuffer, expireIn: i64): string {
+    const name = key.encode();
+    const size = value.byteLength;
+    const stamp = taken(kvSet(changetype<usize>(name), name.byteLength, kind, changetype<usize>(value), size, expireIn));
+    return stamp === null ? "" : String.UTF8.decode(stamp);
+  }
+
+  function eight(value: u64): ArrayBuffer {
+    const content = new ArrayBuffer(8);
+    store<u64>(changetype<usize>(content), value);
+    return content;
+  }
+
+  /** Return what is stored under a key, or null. */
+  export function get(key: Key): Entry | null {
+    const name = key.encode();
+    const found = taken(kvGet(changetype<usize>(name), name.byteLength));
+    return found === null ? null : entry(key, new Reader(found));
+  }
+
+  /** Store bytes and return their versionstamp. */
+  export function set(key: Key, value: ArrayBuffer, expireIn: i64 = 0): string {
+    return put(key, BYTES, value, expireIn);
+  }
+
+  export function setText(key: Key, value: string, expireIn: i64 = 0): string {
+    return put(key, TEXT, String.UTF8.encode(value), expireIn);
+  }
+
+  /** Store a value that is given as JSON. */
+  export function setJson(key: Key, value: string, expireIn: i64 = 0): string {
+    return put(key, JSON, String.UTF8.encode(value), expireIn);
+  }
+
+  /** Store a number for `sum`, `min` and `max`. */
+  export function setNumber(key: Key, value: u64, expireIn: i64 = 0): string {
+    return put(key, NUMBER, eight(value), expireIn);
+  }
+
+  export function remove(key: Key): void {
+    const name = key.encode();
+    kvDelete(changetype<usize>(name), name.byteLength);
+  }
+
+  /** Some entries; `cursor` goes on after them and is empty when there are no more. */
+  export class Page {
+    entries: Entry[] = [];
+    cursor: string = "";
+  }
+
+  /** Return the entries below a prefix in the order of their keys, at most `limit` of them and about a MiB. */
+  export function list(
+    prefix: Key,
+    limit: i32 = 100,
+    cursor: string = "",
+    reverse: bool = false,
+    start: Key | null = null,
+    end: Key | null = null,
+  ): Page {
+    const writer = new Writer();
+    prefix.write(writer);
+    writer.number(i32(start !== null));
+    if (start !== null) start.write(writer);
+    writer.number(i32(end !== null));
+    if (end !== null) end.write(writer);
+    writer.number(limit);
+    writer.number(i32(reverse));
+    writer.text(cursor);
+    const request = writer.buffer();
+    const answer = taken(kvList(changetype<usize>(request), request.byteLength));
+    const page = new Page();
+    if (answer === null) return page;
+    const reader = new Reader(answer);
+    for (let left = reader.number(); left > 0; left--) {
+      const key = Key.read(reader);
+      page.entries.push(entry(key, reader));
+    }
+    page.cursor = reader.text();
+    return page;
+  }
+
+  /** Checks and changes that happen together or not at all. */
+  export class Atomic {
+    private checks: Writer = new Writer();
+    private changes: Writer = new Writer();
+    private checkCount: i32 = 0;
+    private changeCount: i32 = 0;
+
+    /** Require that a key still has this versionstamp; an empty one requires that it is absent. */
+    check(key: Key, versionstamp: string): Atomic {
+      key.write(this.checks);
+      this.checks.text(versionstamp);
+      this.checkCount++;
+      return this;
+    }
+
+    private begin(action: i32, key: Key): Writer {
+      this.changes.number(action);
+      key.write(this.changes);
+      this.changeCount++;
+      return this.changes;
+    }
+
+    private put(key: Key, kind: i32, value: ArrayBuffer, expireIn: i64): Atomic {
+      const writer = this.begin(1, key);
+      writer.long(expireIn);
+      writer.number(kind);
+      writer.bytes(value);
+      return this;
+    }
+
+    set(key: Key, value: ArrayBuffer, expireIn: i64 = 0): Atomic {
+      return this.put(key, BYTES, value, expireIn);
+    }
+
+    setText(key: Key, value: string, expireIn: i64 = 0): Atomic {
+      return this.put(key, TEXT, String.UTF8.encode(value), expireIn);
+    }
+
+    setJson(key: Key, value: string, expireIn: i64 = 0): Atomic {
+      return this.put(key, JSON, String.UTF8.encode(value), expireIn);
+    }
+
+    setNumber(key: Key, value: u64, expireIn: i64 = 0): Atomic {
+      return this.put(key, NUMBER, eight(value), expireIn);
+    }
+
+    remove(key: Key): Atomic {
+      this.begin(2, key);
+      return this;
+    }
+
+    /** Add to the number under a key; an absent one counts as 0. */
+    sum(key: Key, operand: u64): Atomic {
+      this.begin(3, key).long(operand);
+      return this;
+    }
+
+    min(key: Key, operand: u64): Atomic {
+      this.begin(4, key).long(operand);
+      return this;
+    }
+
+    max(key: Key, operand: u64): Atomic {
+      this.begin(5, key).long(operand);
+      return this;
+    }
+
+    /** Apply everything and return the versionstamp, or nothing and return null when a check does not hold. */
+    commit(): string | null {
+      const writer = new Writer();
+      writer.number(this.checkCount);
+      writer.raw(this.checks.buffer());
+      writer.number(this.changeCount);
+      writer.raw(this.changes.buffer());
+      const request = writer.buffer();
+      const stamp = taken(kvAtomic(changetype<usize>(request), request.byteLength));
+      return stamp === null ? null : String.UTF8.decode(stamp);
+    }
+  }
+
+  export function atomic(): Atomic {
+    return new Atomic();
   }
 }
