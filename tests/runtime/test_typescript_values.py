@@ -13,7 +13,7 @@ import pytest
 from echelon.errors import InvalidModule, MemoryExceeded, OutputExceeded, PermissionDenied, Trap
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.generator import Generator
-from echelon.runtime import binary, signature
+from echelon.runtime import binary, lines, signature
 from echelon.runtime.core import Runtime
 from echelon.runtime.limits import Limits
 from echelon.runtime.permissions import Permissions
@@ -45,6 +45,11 @@ export function hog(): i32 { const all: ArrayBuffer[] = []; while (true) all.pus
 export function thrown(s: string): void { throw new Error("bad " + s) }
 export function logged(s: string): void { console.log(s); console.error(s); log.debug(s); trace("t", 2, 1, 2.5) }
 export function home(): string { const h = env.get("HOME"); return h === null ? "none" : h }
+export function item(i: i32): i32 {
+  const xs = [1, 2, 3];
+  return xs[i];
+}
+export function ratio(a: i32, b: i32): i32 { return a / b }
 let total = 0;
 export function add(s: string): i32 { total += s.length; return total }
 """
@@ -159,6 +164,32 @@ async def test_throw(ts: Any) -> None:
         await ts.call("thrown", "thing")
     assert caught.value.code == "abort"
     assert any("thrown" in frame.function for frame in caught.value.frames)
+
+
+async def test_traps_name_the_line(ts: Any) -> None:
+    """A trap says where in the user's source it was, for failures inside the library, too."""
+    with pytest.raises(Trap, match=r"divided an integer by zero in values/ratio \(values\.ts:32\)") as caught:
+        await ts.call("ratio", 1, 0)
+    assert (caught.value.frames[0].file, caught.value.frames[0].line) == ("values.ts", 32)
+    with pytest.raises(Trap, match=r"Index out of range .*, at values\.ts:30") as caught:
+        await ts.call("item", 9)
+    assert [(f.file, f.line) for f in caught.value.frames if f.file] == [("values.ts", 30)]
+
+
+async def test_forged_lines_are_harmless(runtime: Runtime, wasm: bytes) -> None:
+    """A section that lies about lines, or is nonsense, changes the message and nothing else."""
+    bare = binary.without_custom_section(wasm, lines.SECTION)
+    for content in (
+        b"",
+        b"{}",
+        b"[" * 10_000,
+        lines.encode(["x"], [0, 5, -9]),
+        lines.encode([], [1, 1, 1, 2]),
+    ):
+        module = await runtime.load(binary.add_custom_section(bare, lines.SECTION, content))
+        with pytest.raises(Trap, match="divided an integer by zero in values/ratio$"):
+            await module.call("ratio", 1, 0)
+        module.close()
 
 
 async def test_logs(ts: Any) -> None:

@@ -60,11 +60,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What a compiler made: a module, or None and at least one diagnostic that says why not."""
+    """What a compiler made: a module, or None and at least one diagnostic that says why not.
+
+    `lines` says where its code comes from, as `runtime.lines.encode` writes it.
+    """
 
     wasm: bytes | None
     diagnostics: tuple[Diagnostic, ...] = ()
     signature: Signature | None = None
+    lines: bytes | None = None
 
 
 class Compiler(Protocol):

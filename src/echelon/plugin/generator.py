@@ -30,14 +30,14 @@ from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Impor
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.compilers.wat import Wat
 from echelon.plugin.sources import Source
-from echelon.runtime import binary
+from echelon.runtime import binary, lines
 from echelon.runtime import signature as signatures
 from echelon.telemetry import COMPILE_SECONDS, COMPILES, GENERATOR_COMPILE, OFF
 
 if TYPE_CHECKING:
     from echelon.telemetry import Telemetry
 
-REVISION: Final = 1
+REVISION: Final = 2
 """Part of every key: raise it when the same compiler's output is processed differently here."""
 MAX_OUTPUT: Final = 16 << 20
 BINARY: Final = "wasm"
@@ -343,6 +343,8 @@ def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
         raise _failure(diagnostics)
     if len(wasm) > limit:
         raise CompileError(f"the module has {len(wasm)} bytes, at most {limit} are allowed", diagnostics)
+    if compiled.lines is not None and len(compiled.lines) <= lines.MAX_BYTES:
+        wasm = binary.add_custom_section(wasm, lines.SECTION, compiled.lines)
     if signature is not None:
         wasm = binary.add_custom_section(wasm, signatures.SECTION, _section(signature, diagnostics))
     try:

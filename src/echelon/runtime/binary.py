@@ -384,6 +384,19 @@ def add_custom_section(data: bytes, name: str, content: bytes) -> bytes:
     return data + b"\0" + _leb(len(body)) + body
 
 
+def without_custom_section(data: bytes, name: str) -> bytes:
+    """Return the module without the first custom section of that name."""
+    info = parse(data)
+    if name not in info.custom:
+        return data
+    start, end = info.custom[name]
+    label = len(_leb(len(name.encode()))) + len(name.encode())
+    head = 1 + len(_leb(label + end - start))
+    # Compilers write the size in as few bytes as it takes, or in five.
+    begin = start - label - (head if data[start - label - head] == 0 else 6)
+    return data[:begin] + data[end:]
+
+
 def _leb(value: int) -> bytes:
     out = bytearray()
     while True:

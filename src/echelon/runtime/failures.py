@@ -15,7 +15,7 @@ from echelon.errors import (
     MemoryExceeded,
     Trap,
 )
-from echelon.runtime import binary
+from echelon.runtime import binary, lines
 from echelon.runtime.binary import ModuleInfo
 from echelon.runtime.limits import PAGE, Limits
 from echelon.runtime.native import Native
@@ -70,7 +70,7 @@ def from_trap(native: Native, trap: Any, wasm: bytes, info: ModuleInfo, limits: 
     """Return the error for a trap that we own, and free it."""
     code = native.ffi.new("uint8_t *")
     known = native.lib.wasmtime_trap_code(trap, code)
-    frames = read_frames(native, native.lib.wasm_trap_trace, trap, info)
+    frames = lines.locate(wasm, info, read_frames(native, native.lib.wasm_trap_trace, trap, info))
     native.lib.wasm_trap_delete(trap)
     if not known:
         return Trap("the guest was stopped", code="host", frames=frames)
@@ -80,7 +80,7 @@ def from_trap(native: Native, trap: Any, wasm: bytes, info: ModuleInfo, limits: 
     if number == _UNREACHABLE and _ran_out_of_memory(wasm, info, frames):
         return memory_exceeded(info, limits)
     name, text = TRAPS.get(number, (f"trap-{number}", "the guest trapped"))
-    where = f" in {frames[0].function}" if frames else ""
+    where = f" in {frames[0]}" if frames else ""
     return Trap(text + where, code=name, frames=frames)
 
 
@@ -120,15 +120,23 @@ def from_error(native: Native, error: Any, info: ModuleInfo, limits: Limits) -> 
     return GuestError(f"the engine could not run the guest: {message.splitlines()[0]}")
 
 
-def discard(native: Native, trap: Any, error: Any, info: ModuleInfo) -> tuple[Frame, ...]:
+def discard(native: Native, trap: Any, error: Any, wasm: bytes, info: ModuleInfo) -> tuple[Frame, ...]:
     """Free a trap or error that we own, which a host function caused, and return the guest's stack."""
     if error != native.null:
         frames = read_frames(native, native.lib.wasmtime_error_wasm_trace, error, info)
         native.lib.wasmtime_error_delete(error)
-        return frames
+        return lines.locate(wasm, info, frames)
     frames = read_frames(native, native.lib.wasm_trap_trace, trap, info)
     native.lib.wasm_trap_delete(trap)
-    return frames
+    return lines.locate(wasm, info, frames)
+
+
+def place(trap: Trap, frames: tuple[Frame, ...]) -> None:
+    """Give a trap that a host function raised the guest's stack, and say where in the user's source it was."""
+    trap.frames = frames
+    origin = next((f"{frame.file}:{frame.line}" for frame in frames if frame.file), None)
+    if origin is not None and origin not in str(trap):
+        trap.args = (f"{trap}, at {origin}",)
 
 
 def from_host(failure: BaseException, function: str) -> BaseException:

@@ -26,6 +26,7 @@ from echelon.plugin.compilers.assemblyscript.process import (
     WorkerFailed,
 )
 from echelon.plugin.toolchain import JavascriptChoice
+from echelon.runtime import binary, lines
 from echelon.runtime.signature import Function, Signature, Value
 
 SECONDS: Final = 30.0
@@ -37,6 +38,7 @@ _LIBRARY_CLASS: Final = re.compile(r"~lib/[a-z/]+/(?=[A-Z])")
 """What stands before a class in a message, as in '~lib/string/String'; the user wrote 'String'."""
 _IMPORT: Final = re.compile(r"""\b(?:from|import)\s*["'](\.[^"'\n]*)["']""")
 _TOO_DEEP: Final = "too-deep"
+_SOURCE_MAP: Final = "sourceMappingURL"
 
 
 class AssemblyScript(Compiler):
@@ -223,7 +225,11 @@ def _compiled(answer: Answer) -> Compiled:
     if answer.wasm is None:
         return Compiled(None, diagnostics)
     exports = {export.name: _function(export) for export in answer.exports}
-    return Compiled(answer.wasm, diagnostics, Signature("assemblyscript", "typescript", exports))
+    wasm, places = answer.wasm, None
+    if answer.lines is not None:
+        wasm = binary.without_custom_section(wasm, _SOURCE_MAP)
+        places = lines.encode(answer.lines.files, answer.lines.places)
+    return Compiled(wasm, diagnostics, Signature("assemblyscript", "typescript", exports), places)
 
 
 def _unplaced(text: str) -> Diagnostic:

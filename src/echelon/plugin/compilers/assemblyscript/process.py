@@ -72,6 +72,13 @@ class Export(msgspec.Struct):
     results: list[Type]
 
 
+class Lines(msgspec.Struct):
+    """Where code comes from; see runtime/lines.py."""
+
+    files: list[str]
+    places: list[int]
+
+
 class Answer(msgspec.Struct):
     """What the process says to one request; see worker.mjs."""
 
@@ -80,6 +87,7 @@ class Answer(msgspec.Struct):
     wasm: bytes | None
     diagnostics: list[Message]
     exports: list[Export]
+    lines: Lines | None = None
     failure: str | None = None
     fatal: bool = False
 

@@ -4,7 +4,8 @@
 //   arguments: <folder of the toolchain> <file of the guest kit>
 //   first line out: {"ready": true, "version": "0.28.20"}
 //   request:  {"id", "files": {path: text}, "entry": path, "optimize": 0..3, "shrink": 0..2, "names": bool, "output": bytes}
-//   answer:   {"id", "wasm": base64 | null, "diagnostics": […], "exports": […], "rss": bytes, "failure"?, "fatal"?}
+//   answer:   {"id", "wasm": base64 | null, "lines": …, "diagnostics": […], "exports": […], "rss": bytes, "failure"?, "fatal"?}
+//             `lines` is {"files": […], "places": [offset, file, line, …]}, each a difference to the one before
 //
 // `failure` is a crash of the compiler itself. After a `fatal` one its state is not to be trusted: restart it.
 
@@ -197,6 +198,35 @@ function describeExports(program, module, entry, diagnostics) {
   return exports;
 }
 
+const DIGITS = new Map([..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].map((c, i) => [c, i]));
+
+/** Turn a source map (revision 3; its columns are byte offsets) into places; those of the library have file -1. */
+function readLines(sourceMap) {
+  const { sources, mappings } = JSON.parse(sourceMap);
+  const own = sources.map((path) => (path.startsWith(LIBRARY) ? null : path));
+  const files = own.filter((path) => path !== null);
+  const places = [];
+  const at = [0, 0, 0, 0]; // offset, source, line, column
+  const last = [0, 0, 0]; // offset, file, line
+  for (const segment of mappings.split(",")) {
+    let field = 0, value = 0, shift = 0;
+    for (const digit of segment) {
+      const bits = DIGITS.get(digit);
+      value += (bits & 31) << shift;
+      if (bits & 32) { shift += 5; continue; }
+      if (field < 4) at[field++] += value & 1 ? -(value >> 1) : value >> 1;
+      value = shift = 0;
+    }
+    const path = field < 4 ? null : own[at[1]];
+    const file = path === null ? -1 : files.indexOf(path);
+    const line = file < 0 ? last[2] : at[2] + 1;
+    if (file === last[1] && line === last[2]) continue;
+    places.push(at[0] - last[0], file - last[1], line - last[2]);
+    last[0] = at[0]; last[1] = file; last[2] = line;
+  }
+  return { files, places };
+}
+
 /** Compile one request. `stage.deep` says whether Binaryen's state may be torn by an exception. */
 function compile(request, stage) {
   const { files, entry } = request;
@@ -206,6 +236,7 @@ function compile(request, stage) {
   try {
     compiler.setOptimizeLevelHints(options, request.optimize, request.shrink);
     compiler.setDebugInfo(options, request.names);
+    compiler.setSourceMap(options, request.names);
     compiler.parse(program, files[entry], entry, true);
     parseImports(program, files);
     if (collect(program, diagnostics)) return failed();
@@ -217,13 +248,14 @@ function compile(request, stage) {
     const exports = describeExports(program, module, entry, diagnostics);
     if (!compiler.validate(built)) throw new Error("the compiler produced an invalid module");
     compiler.optimize(built, request.optimize, request.shrink, request.names, false);
-    const wasm = module.emitBinary();
+    const { binary: wasm, sourceMap } = request.names ? module.emitBinary("map") : { binary: module.emitBinary(), sourceMap: null };
     if (wasm.length > request.output) {
       const message = `the module has ${wasm.length} bytes, at most ${request.output} are allowed`;
       diagnostics.push({ line: 0, column: 0, file: null, severity: "error", message, related: null });
       return failed();
     }
-    return { wasm: Buffer.from(wasm.buffer, wasm.byteOffset, wasm.byteLength).toString("base64"), exports, diagnostics };
+    const lines = sourceMap === null ? null : readLines(sourceMap);
+    return { wasm: Buffer.from(wasm.buffer, wasm.byteOffset, wasm.byteLength).toString("base64"), lines, exports, diagnostics };
   } finally {
     binaryen.wrapModule(program.module.ref).dispose();
   }
