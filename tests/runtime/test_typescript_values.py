@@ -187,7 +187,7 @@ async def test_forged_lines_are_harmless(runtime: Runtime, wasm: bytes) -> None:
         lines.encode([], [1, 1, 1, 2]),
     ):
         module = await runtime.load(binary.add_custom_section(bare, lines.SECTION, content))
-        with pytest.raises(Trap, match="divided an integer by zero in values/ratio$"):
+        with pytest.raises(Trap, match=r"divided an integer by zero in values/ratio$"):
             await module.call("ratio", 1, 0)
         module.close()
 
