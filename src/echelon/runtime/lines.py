@@ -2,7 +2,7 @@
 
 The custom section `echelon:lines` is JSON: `{"files": ["math.ts"], "places": [offset, file, line, …]}`. Each three
 numbers are differences to the three before, which begin at zero; a place holds from its offset (bytes from the start of
-the module) to the next one. File -1 is code that is not the user's. The section is data from an untrusted file: a lie in
+the module) to the next one. File -1 is not the user's code. The section is data from an untrusted file: a lie in
 it makes an error message wrong and nothing else.
 """
 
