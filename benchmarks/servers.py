@@ -15,9 +15,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Final
 
 from benchmarks.row import CannotRun
@@ -199,18 +200,15 @@ def cores() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def running(commands: Sequence[tuple[str, Command]]) -> Iterator[dict[str, Server]]:
+def running(commands: Sequence[tuple[str, Command]]) -> Iterator[Mapping[str, Server]]:
     """Start servers one after another, each paused once it answers, and stop them all at the end."""
     core, _ = cores()
-    servers: dict[str, Server] = {}
-    with tempfile.TemporaryDirectory(prefix="echelon-bench-") as folder:
-        try:
-            for name, command in commands:
-                home = Path(folder, str(len(servers)))
-                home.mkdir()
-                servers[name] = Server(name, command, core, home)
-                servers[name].wait()
-            yield servers
-        finally:
-            for server in servers.values():
-                server.stop()
+    with tempfile.TemporaryDirectory(prefix="echelon-bench-") as folder, contextlib.ExitStack() as stack:
+        servers: dict[str, Server] = {}
+        for name, command in commands:
+            home = Path(folder, str(len(servers)))
+            home.mkdir()
+            servers[name] = Server(name, command, core, home)
+            stack.callback(servers[name].stop)
+            servers[name].wait()
+        yield MappingProxyType(servers)

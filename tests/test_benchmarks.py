@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benchmarks.apps import bare_rsgi
@@ -221,6 +222,43 @@ def test_a_server_runs_paused_until_it_is_measured(tmp_path: Path) -> None:
     finally:
         server.stop()
     assert server._process.returncode is not None
+
+
+def is_gone(group: int) -> bool:
+    """Tell whether a process group ends; its orphans are collected by the system a moment after their death."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@linux
+def test_every_server_ends_with_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when a later one does not start, none is left behind."""
+    core = min(os.sched_getaffinity(0))
+    monkeypatch.setattr(servers, "cores", lambda: (core, core))
+    bare = servers.echelon("benchmarks.apps.bare_rsgi:app")
+    processes = []
+    start = servers.Server.__init__
+
+    def note(self: servers.Server, *arguments: Any) -> None:
+        start(self, *arguments)
+        processes.append(self._process)
+
+    monkeypatch.setattr(servers.Server, "__init__", note)
+    with servers.running([("one", bare), ("two", bare)]) as started:
+        assert list(started) == ["one", "two"]
+    with (
+        pytest.raises(CannotRun, match="broken did not start"),
+        servers.running([("three", bare), ("broken", lambda _port: ["-c", "raise SystemExit(3)"])]),
+    ):
+        pass
+    assert len(processes) == 4
+    assert all(process.returncode is not None for process in processes)
+    assert all(is_gone(process.pid) for process in processes)
 
 
 @linux

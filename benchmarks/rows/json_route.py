@@ -14,20 +14,19 @@ TARGET = 2.0
 _FRAMEWORKS = ("Starlette", "Litestar", "BlackSheep", "FastAPI", "Falcon")
 _SERVERS = {"uvicorn": servers.uvicorn, "granian": servers.granian}
 _FINALISTS = 3
-_OURS = "Echelon"
 
 
 async def run(settings: Settings) -> list[Comparison]:
     """Try each framework on each server, then measure the fastest pairs and Echelon side by side."""
-    commands = [(_OURS, servers.echelon("benchmarks.apps.echelon_json:app"))]
+    commands = [("Echelon", servers.echelon("benchmarks.apps.echelon_json:app"))]
     commands += [
         (f"{framework} on {server}", command(f"benchmarks.apps.{framework.lower()}_json:app"))
         for framework in _FRAMEWORKS
         for server, command in _SERVERS.items()
     ]
     with servers.running(commands) as started:
-        ours = started.pop(_OURS)
-        tried = await compare_servers(list(started.values()), 1, settings.pick(2, 1))
+        ours, *peers = started.values()
+        tried = await compare_servers(peers, 1, settings.pick(2, 1))
         finalists = [started[series.name] for series in fastest(tried)[: settings.pick(_FINALISTS, 2)]]
         found = await _final(ours, finalists, settings)
     names = {series.name for series in found}
