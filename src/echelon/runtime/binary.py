@@ -129,7 +129,7 @@ class ModuleInfo:
         return next((name for name, (kind, _) in self.exports.items() if kind == "memory"), None)
 
 
-class _Reader:
+class Reader:
     """A cursor over the module's bytes that never reads past its end."""
 
     __slots__ = ("data", "end", "pos")
@@ -211,12 +211,12 @@ def parse(data: bytes) -> ModuleInfo:
     if len(data) > MAX_MODULE:
         raise InvalidModule(f"the module has {len(data)} bytes, at most {MAX_MODULE} are accepted")
     info = ModuleInfo(size=len(data))
-    cursor, place = _Reader(data, 8, len(data)), -1
+    cursor, place = Reader(data, 8, len(data)), -1
     while cursor.pos < cursor.end:
         section, size = cursor.byte(), cursor.u32()
         start = cursor.pos
         cursor.skip(size)
-        reader = _Reader(data, start, cursor.pos)
+        reader = Reader(data, start, cursor.pos)
         if section == 0:
             _custom(info, reader)
             continue
@@ -234,7 +234,7 @@ def parse(data: bytes) -> ModuleInfo:
 
 def _not_a_module(data: bytes) -> str:
     if data[:8] == COMPONENT_MAGIC:
-        return "this is a component; this version of Echelon runs core modules only"
+        return "this is a component, not a module"
     if data[:4] == b"\0asm":
         return f"the module has binary version {int.from_bytes(data[4:8], 'little')}, version 1 is accepted"
     if data.lstrip()[:1] == b"(":
@@ -254,14 +254,14 @@ def _check(info: ModuleInfo) -> None:
             raise InvalidModule(f"a function has type {index}, the module has {len(info.types)} types")
 
 
-def _custom(info: ModuleInfo, reader: _Reader) -> None:
+def _custom(info: ModuleInfo, reader: Reader) -> None:
     name = reader.name()
     if len(info.custom) >= MAX_CUSTOM:
         raise InvalidModule(f"the module has more than {MAX_CUSTOM} custom sections")
     info.custom.setdefault(name, (reader.pos, reader.end))
 
 
-def _type_section(info: ModuleInfo, reader: _Reader) -> None:
+def _type_section(info: ModuleInfo, reader: Reader) -> None:
     values = 0
     for _ in range(reader.count("types", MAX_TYPES)):
         form = reader.byte()
@@ -277,7 +277,7 @@ def _type_section(info: ModuleInfo, reader: _Reader) -> None:
             )
 
 
-def _import_section(info: ModuleInfo, reader: _Reader) -> None:
+def _import_section(info: ModuleInfo, reader: Reader) -> None:
     for _ in range(reader.count("imports", MAX_IMPORTS)):
         module, name, code = reader.name(), reader.name(), reader.byte()
         if code >= len(_EXTERNAL):
@@ -300,26 +300,26 @@ def _import_section(info: ModuleInfo, reader: _Reader) -> None:
         info.imports.append(Import(module, name, kind, functype))
 
 
-def _function_section(info: ModuleInfo, reader: _Reader) -> None:
+def _function_section(info: ModuleInfo, reader: Reader) -> None:
     info.functions = [reader.u32() for _ in range(reader.count("functions", MAX_FUNCTIONS))]
 
 
-def _table_section(info: ModuleInfo, reader: _Reader) -> None:
+def _table_section(info: ModuleInfo, reader: Reader) -> None:
     for _ in range(reader.count("tables", MAX_TABLES)):
         reader.value_type()
         info.tables.append(reader.bounds("table"))
 
 
-def _memory_section(info: ModuleInfo, reader: _Reader) -> None:
+def _memory_section(info: ModuleInfo, reader: Reader) -> None:
     for _ in range(reader.count("memories", 1)):
         info.memories.append(reader.bounds("memory"))
 
 
-def _global_section(_info: ModuleInfo, reader: _Reader) -> None:
+def _global_section(_info: ModuleInfo, reader: Reader) -> None:
     reader.count("globals", MAX_GLOBALS)
 
 
-def _export_section(info: ModuleInfo, reader: _Reader) -> None:
+def _export_section(info: ModuleInfo, reader: Reader) -> None:
     for _ in range(reader.count("exports", MAX_EXPORTS)):
         name, code, index = reader.name(), reader.byte(), reader.u32()
         if code >= len(_EXTERNAL):
@@ -329,11 +329,11 @@ def _export_section(info: ModuleInfo, reader: _Reader) -> None:
         info.exports[name] = (_EXTERNAL[code], index)
 
 
-def _start_section(info: ModuleInfo, reader: _Reader) -> None:
+def _start_section(info: ModuleInfo, reader: Reader) -> None:
     info.start = reader.u32()
 
 
-def _element_section(info: ModuleInfo, reader: _Reader) -> None:
+def _element_section(info: ModuleInfo, reader: Reader) -> None:
     reader.count("element segments", MAX_ELEMENTS)
     info.elements = reader.end - reader.pos
     if info.elements > MAX_ELEMENTS * 2:
@@ -342,7 +342,7 @@ def _element_section(info: ModuleInfo, reader: _Reader) -> None:
         )
 
 
-def _code_section(info: ModuleInfo, reader: _Reader) -> None:
+def _code_section(info: ModuleInfo, reader: Reader) -> None:
     for index in range(reader.count("function bodies", MAX_FUNCTIONS)):
         size = reader.u32()
         if size > MAX_BODY:
@@ -352,7 +352,7 @@ def _code_section(info: ModuleInfo, reader: _Reader) -> None:
         info.bodies.append((start, reader.pos))
 
 
-def _data_section(_info: ModuleInfo, reader: _Reader) -> None:
+def _data_section(_info: ModuleInfo, reader: Reader) -> None:
     reader.count("data segments", MAX_DATA_SEGMENTS)
 
 
@@ -444,7 +444,7 @@ def grows_memory(data: bytes, info: ModuleInfo, offset: int) -> bool:
 def _body_grows(data: bytes, start: int, end: int) -> bool:
     if end - start > _MAX_READ_BODY or data.find(_GROW, start, end) < 0:
         return False
-    body = _Reader(data, start, end)
+    body = Reader(data, start, end)
     for _ in range(body.u32()):  # local declarations: count, type
         body.u32()
         body.byte()

@@ -160,7 +160,136 @@ void wasmtime_error_delete(wasmtime_error_t *);
 void wasm_byte_vec_delete(wasm_byte_vec_t *);
 """
 
+_COMPONENT_TYPES = """
+typedef struct wasmtime_component_t wasmtime_component_t;
+typedef struct wasmtime_component_type_t wasmtime_component_type_t;
+typedef struct wasmtime_component_extern_t wasmtime_component_extern_t;
+typedef struct wasmtime_component_instance_type wasmtime_component_instance_type_t;
+typedef struct wasmtime_component_func_type_t wasmtime_component_func_type_t;
+typedef struct wasmtime_component_resource_type wasmtime_component_resource_type_t;
+typedef struct wasmtime_component_resource_any wasmtime_component_resource_any_t;
+typedef struct wasmtime_component_resource_host wasmtime_component_resource_host_t;
+typedef struct wasmtime_component_export_index_t wasmtime_component_export_index_t;
+typedef struct wasmtime_component_linker_t wasmtime_component_linker_t;
+typedef struct wasmtime_component_linker_instance_t wasmtime_component_linker_instance_t;
+typedef struct { uint64_t store_id; uint32_t private; } wasmtime_component_instance_t;
+typedef struct {
+    struct { uint64_t store_id; uint32_t private1; }; uint32_t private2; void *private3;
+} wasmtime_component_func_t;
+typedef struct { uint8_t kind; void *of; } wasmtime_component_valtype_t;
+typedef struct { uint8_t kind; union { void *any; wasmtime_component_valtype_t type; } of; } wasmtime_component_item_t;
+typedef struct { uint8_t kind; uint64_t of[3]; } wasmtime_component_val_t;
+typedef struct { wasm_byte_vec_t name; wasmtime_component_val_t val; } wasmtime_component_valrecord_entry_t;
+typedef struct { wasmtime_component_val_t key; wasmtime_component_val_t value; } wasmtime_component_valmap_entry_t;
+wasmtime_component_type_t *wasmtime_component_type(const wasmtime_component_t *);
+void wasmtime_component_type_delete(wasmtime_component_type_t *);
+size_t wasmtime_component_type_import_count(const wasmtime_component_type_t *, const wasm_engine_t *);
+bool wasmtime_component_type_import_nth(const wasmtime_component_type_t *, const wasm_engine_t *, size_t,
+                                        const char **, size_t *, wasmtime_component_extern_t **);
+size_t wasmtime_component_type_export_count(const wasmtime_component_type_t *, const wasm_engine_t *);
+bool wasmtime_component_type_export_nth(const wasmtime_component_type_t *, const wasm_engine_t *, size_t,
+                                        const char **, size_t *, wasmtime_component_extern_t **);
+void wasmtime_component_extern_type(const wasmtime_component_extern_t *, wasmtime_component_item_t *);
+void wasmtime_component_extern_delete(wasmtime_component_extern_t *);
+void wasmtime_component_item_delete(wasmtime_component_item_t *);
+size_t wasmtime_component_instance_type_export_count(const void *, const wasm_engine_t *);
+bool wasmtime_component_instance_type_export_nth(const void *, const wasm_engine_t *, size_t, const char **,
+                                                 size_t *, wasmtime_component_extern_t **);
+bool wasmtime_component_func_type_async(const void *);
+size_t wasmtime_component_func_type_param_count(const void *);
+bool wasmtime_component_func_type_param_nth(const void *, size_t, const char **, size_t *,
+                                            wasmtime_component_valtype_t *);
+bool wasmtime_component_func_type_result(const void *, wasmtime_component_valtype_t *);
+void wasmtime_component_valtype_delete(wasmtime_component_valtype_t *);
+void wasmtime_component_list_type_element(const void *, wasmtime_component_valtype_t *);
+size_t wasmtime_component_record_type_field_count(const void *);
+bool wasmtime_component_record_type_field_nth(const void *, size_t, const char **, size_t *,
+                                              wasmtime_component_valtype_t *);
+size_t wasmtime_component_tuple_type_types_count(const void *);
+bool wasmtime_component_tuple_type_types_nth(const void *, size_t, wasmtime_component_valtype_t *);
+size_t wasmtime_component_variant_type_case_count(const void *);
+bool wasmtime_component_variant_type_case_nth(const void *, size_t, const char **, size_t *, bool *,
+                                              wasmtime_component_valtype_t *);
+size_t wasmtime_component_enum_type_names_count(const void *);
+bool wasmtime_component_enum_type_names_nth(const void *, size_t, const char **, size_t *);
+void wasmtime_component_option_type_ty(const void *, wasmtime_component_valtype_t *);
+bool wasmtime_component_result_type_ok(const void *, wasmtime_component_valtype_t *);
+bool wasmtime_component_result_type_err(const void *, wasmtime_component_valtype_t *);
+size_t wasmtime_component_flags_type_names_count(const void *);
+bool wasmtime_component_flags_type_names_nth(const void *, size_t, const char **, size_t *);
+void wasmtime_component_map_type_key(const void *, wasmtime_component_valtype_t *);
+void wasmtime_component_map_type_value(const void *, wasmtime_component_valtype_t *);
+wasmtime_component_resource_type_t *wasmtime_component_resource_type_new_host(uint32_t);
+wasmtime_component_resource_type_t *wasmtime_component_resource_type_clone(const void *);
+bool wasmtime_component_resource_type_equal(const void *, const void *);
+void wasmtime_component_resource_type_delete(wasmtime_component_resource_type_t *);
+"""
+
+_COMPONENT = """
+typedef wasmtime_error_t *(*component_callback_t)(void *env, wasmtime_context_t *, const void *type,
+                                                  wasmtime_component_val_t *args, size_t nargs,
+                                                  wasmtime_component_val_t *results, size_t nresults);
+typedef void (*component_async_callback_t)(void *env, wasmtime_context_t *, const void *type,
+                                           wasmtime_component_val_t *args, size_t nargs,
+                                           wasmtime_component_val_t *results, size_t nresults,
+                                           wasmtime_error_t **, wasmtime_async_continuation_t *);
+typedef wasmtime_error_t *(*component_destructor_t)(void *env, wasmtime_context_t *, uint32_t rep);
+void wasmtime_config_wasm_component_model_set(wasm_config_t *, bool);
+void wasmtime_config_wasm_component_model_async_set(wasm_config_t *, bool);
+void wasmtime_config_wasm_component_model_map_set(wasm_config_t *, bool);
+void wasmtime_config_concurrency_support_set(wasm_config_t *, bool);
+void wasmtime_pooling_allocation_config_total_component_instances_set(wasmtime_pooling_allocation_config_t *, uint32_t);
+void wasmtime_pooling_allocation_config_max_core_instances_per_component_set(wasmtime_pooling_allocation_config_t *, uint32_t);
+void wasmtime_pooling_allocation_config_max_memories_per_component_set(wasmtime_pooling_allocation_config_t *, uint32_t);
+void wasmtime_pooling_allocation_config_max_tables_per_component_set(wasmtime_pooling_allocation_config_t *, uint32_t);
+wasmtime_error_t *wasmtime_component_new(const wasm_engine_t *, const char *, size_t, wasmtime_component_t **);
+wasmtime_error_t *wasmtime_component_serialize(const wasmtime_component_t *, wasm_byte_vec_t *);
+wasmtime_error_t *wasmtime_component_deserialize(const wasm_engine_t *, const char *, size_t, wasmtime_component_t **);
+void wasmtime_component_delete(wasmtime_component_t *);
+wasmtime_component_export_index_t *wasmtime_component_get_export_index(
+    const wasmtime_component_t *, const wasmtime_component_export_index_t *, const char *, size_t);
+void wasmtime_component_export_index_delete(wasmtime_component_export_index_t *);
+bool wasmtime_component_instance_get_func(const wasmtime_component_instance_t *, wasmtime_context_t *,
+                                          const wasmtime_component_export_index_t *, wasmtime_component_func_t *);
+wasmtime_component_linker_t *wasmtime_component_linker_new(const wasm_engine_t *);
+void wasmtime_component_linker_delete(wasmtime_component_linker_t *);
+wasmtime_component_linker_instance_t *wasmtime_component_linker_root(wasmtime_component_linker_t *);
+void wasmtime_component_linker_instance_delete(wasmtime_component_linker_instance_t *);
+wasmtime_error_t *wasmtime_component_linker_instance_add_instance(
+    wasmtime_component_linker_instance_t *, const char *, size_t, wasmtime_component_linker_instance_t **);
+wasmtime_error_t *wasmtime_component_linker_instance_add_func(
+    wasmtime_component_linker_instance_t *, const char *, size_t, component_callback_t, void *, void *);
+wasmtime_error_t *wasmtime_component_linker_instance_add_func_async(
+    wasmtime_component_linker_instance_t *, const char *, size_t, component_async_callback_t, void *, void *);
+wasmtime_error_t *wasmtime_component_linker_instance_add_resource(
+    wasmtime_component_linker_instance_t *, const char *, size_t, const wasmtime_component_resource_type_t *,
+    component_destructor_t, void *, void *);
+wasmtime_call_future_t *wasmtime_component_linker_instantiate_async(
+    const wasmtime_component_linker_t *, wasmtime_context_t *, const wasmtime_component_t *,
+    wasmtime_component_instance_t *, wasmtime_error_t **);
+wasmtime_call_future_t *wasmtime_component_func_call_async(
+    const wasmtime_component_func_t *, wasmtime_context_t *, const wasmtime_component_val_t *, size_t,
+    wasmtime_component_val_t *, size_t, wasmtime_error_t **);
+void wasmtime_component_val_clone(const wasmtime_component_val_t *, wasmtime_component_val_t *);
+void wasmtime_component_val_delete(wasmtime_component_val_t *);
+wasmtime_component_resource_any_t *wasmtime_component_resource_any_clone(const wasmtime_component_resource_any_t *);
+wasmtime_component_resource_type_t *wasmtime_component_resource_any_type(const wasmtime_component_resource_any_t *);
+bool wasmtime_component_resource_any_owned(const wasmtime_component_resource_any_t *);
+wasmtime_error_t *wasmtime_component_resource_any_drop(wasmtime_context_t *, const wasmtime_component_resource_any_t *);
+void wasmtime_component_resource_any_delete(wasmtime_component_resource_any_t *);
+wasmtime_component_resource_host_t *wasmtime_component_resource_host_new(bool owned, uint32_t rep, uint32_t type);
+uint32_t wasmtime_component_resource_host_rep(const wasmtime_component_resource_host_t *);
+uint32_t wasmtime_component_resource_host_type(const wasmtime_component_resource_host_t *);
+void wasmtime_component_resource_host_delete(wasmtime_component_resource_host_t *);
+wasmtime_error_t *wasmtime_component_resource_any_to_host(
+    wasmtime_context_t *, const wasmtime_component_resource_any_t *, wasmtime_component_resource_host_t **);
+wasmtime_error_t *wasmtime_component_resource_host_to_any(
+    wasmtime_context_t *, const wasmtime_component_resource_host_t *, wasmtime_component_resource_any_t **);
+wasmtime_error_t *wasmtime_error_new(const char *);
+"""
+
 DECLARATIONS: Final = _STRUCTS + _CONFIG + _STORE + _MODULE + _CALL
+COMPONENT_DECLARATIONS: Final = _COMPONENT_TYPES + _COMPONENT
 
 KIND_FUNC, KIND_MEMORY = 0, 3
 """`wasmtime_extern_kind_t` of a function and of a memory."""
@@ -204,6 +333,14 @@ class Native:
 def load() -> Native:
     """Load libwasmtime, once for the process (about 50 ms)."""
     return Native()
+
+
+@functools.cache
+def load_components() -> Native:
+    """Return the loaded library with what components need declared, too; parsing that takes milliseconds."""
+    loaded = load()
+    loaded.ffi.cdef(COMPONENT_DECLARATIONS)
+    return loaded
 
 
 @functools.cache
