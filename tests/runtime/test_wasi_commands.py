@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,76 @@ async def test_stdin(runtime: Runtime, wat: Wat) -> None:
     module = await runtime.load(wat(command(ECHO, "fd_read", "fd_write")))
     assert (await module.run(stdin="grüße".encode())).stdout == "grüße".encode()
     assert (await module.run()).stdout == b""
+
+
+LINES = """(local $n i32)
+  (loop $more
+    (i32.store (i32.const 0) (i32.const 2048)) (i32.store (i32.const 4) (i32.const 4096))
+    (drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (local.set $n (i32.load (i32.const 8)))
+    (if (local.get $n) (then
+      (i32.store (i32.const 4) (local.get $n))
+      (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (br $more))))"""
+
+
+async def test_streams(runtime: Runtime, wat: Wat) -> None:
+    """A command reads what arrives while it runs, and what it prints is told as it comes."""
+    module = await runtime.load(wat(command(LINES, "fd_read", "fd_write")))
+    heard: list[tuple[str, bytes]] = []
+    answered = asyncio.Event()
+
+    def hear(stream: str, data: bytes) -> None:
+        heard.append((stream, data))
+        answered.set()
+
+    async def talk() -> AsyncIterator[bytes]:
+        for word in (b"one", b"", b"two", b"three"):
+            yield word
+            if word:
+                await answered.wait()
+                answered.clear()
+
+    outcome = await module.run(stdin=talk(), on_output=hear)
+    assert heard == [("stdout", b"one"), ("stdout", b"two"), ("stdout", b"three")]
+    assert outcome.stdout == b""
+    assert outcome.cost.host_calls == 7
+    collected = await module.run(stdin=talk_quickly())
+    assert collected.stdout == b"abc"
+
+
+async def talk_quickly() -> AsyncIterator[bytes]:
+    for word in (b"a", b"b", b"c"):
+        yield word
+
+
+async def talk_never() -> AsyncIterator[bytes]:
+    await asyncio.sleep(60)
+    yield b""
+
+
+async def test_a_silent_stream(runtime: Runtime, wat: Wat) -> None:
+    """A guest that waits for input that does not come is cut at its deadline, on no thread."""
+    module = await runtime.load(wat(command(LINES, "fd_read", "fd_write")), limits=Limits(time=0.1))
+    results = await asyncio.gather(
+        *(module.run(stdin=talk_never()) for _ in range(12)), return_exceptions=True
+    )
+    assert all(isinstance(result, DeadlineExceeded) for result in results)
+
+
+async def test_polling_a_stream(runtime: Runtime, wat: Wat) -> None:
+    """A guest that polls standard input and a clock wakes for whichever is first."""
+    poll = """(i32.store8 (i32.const 72) (i32.const 1))
+      (i64.store (i32.const 112) (i64.const 7)) (i32.store (i32.const 128) (i32.const 1))
+      (i64.store (i32.const 136) (i64.const 50000000))
+      (drop (call $poll_oneoff (i32.const 64) (i32.const 256) (i32.const 2) (i32.const 512)))
+      (call $proc_exit (i32.load8_u (i32.const 266)))"""
+    module = await runtime.load(wat(command(poll, "poll_oneoff", "proc_exit")))
+    with pytest.raises(GuestExit) as caught:
+        await module.run(stdin=talk_quickly())
+    assert caught.value.code == 1  # the event is of a descriptor
+    outcome = await module.run(stdin=talk_never())
+    assert outcome.cost.wall >= 0.05  # the event is of the clock, type 0
 
 
 async def test_arguments(runtime: Runtime, wat: Wat) -> None:

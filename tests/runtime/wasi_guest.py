@@ -16,6 +16,7 @@ from echelon.runtime.host import CORE_OF, Call
 from echelon.runtime.limits import Limits
 from echelon.runtime.memory import OutOfBounds
 from echelon.runtime.permissions import NONE, Permissions
+from echelon.runtime.streams import Input
 from echelon.runtime.wasi import _FUNCTIONS, _TYPES, MODULE, Wasi
 from echelon.runtime.wasi_abi import Errno
 
@@ -81,7 +82,7 @@ class Guest:
         self.memory = ByteMemory()
         environment = environment or Environment.build(permissions)
         memory: Any = self.memory
-        self.call = Call(limits or Limits(), permissions, environment, memory=memory, stdin=stdin)
+        self.call = Call(limits or Limits(), permissions, environment, memory=memory, stdin=Input(stdin))
         self._next = 1024
 
     def __enter__(self) -> Guest:
@@ -111,7 +112,7 @@ class Guest:
         found = self.wasi.find(import_of(name))
         assert found is not None
         assert len(arguments) == len(found.params)
-        answer = found.implementation(self.call, *arguments)
+        answer = (found.at_once or found.implementation)(self.call, *arguments)
         if inspect.isawaitable(answer):
             answer = asyncio.run(answer)  # type: ignore[arg-type]
         return Errno(answer)

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from echelon.errors import HostCallsExceeded, OutputExceeded
 from echelon.runtime.limits import Limits
 from echelon.runtime.result import LogEntry
+from echelon.runtime.streams import Input
 
 if TYPE_CHECKING:
     from echelon.runtime.binary import Import
     from echelon.runtime.environment import Environment
     from echelon.runtime.memory import Memory
     from echelon.runtime.permissions import Permissions
+
+OnOutput = Callable[[str, bytes], None]
+"""Gets the name of a stream, "stdout" or "stderr", and what was written to it."""
 
 CORE_OF = {"i32": "i32", "u32": "i32", "i64": "i64", "u64": "i64", "f32": "f32", "f64": "f64"}
 """The core type behind each type a host function may declare; u32 and u64 are the same bits, unsigned."""
@@ -31,7 +35,8 @@ class HostFunction:
     """One function a guest may import; `params` and `results` are keys of CORE_OF, at most one result.
 
     `suspends` marks a coroutine function. Results of integers may be given signed or unsigned. `at_once` does the same
-    as a suspending `implementation` without waiting; it is used where the guest is on the event loop's thread anyway.
+    as a suspending `implementation` without waiting, or raises MustWait; it is used where the guest is on the event
+    loop's thread anyway, or on every thread if it may run `anywhere`.
     """
 
     module: str
@@ -41,6 +46,11 @@ class HostFunction:
     implementation: Callable[..., Any]
     suspends: bool = False
     at_once: Callable[..., Any] | None = None
+    anywhere: bool = False
+
+
+class MustWait(Exception):
+    """What an `at_once` raises that cannot answer yet: the `implementation` waits then."""
 
 
 class HostModule(Protocol):
@@ -71,7 +81,8 @@ class Call:
     environment: Environment
     memory: Memory | None = None
     host_calls: int = 0
-    stdin: bytes = b""
+    stdin: Input = field(default_factory=Input)
+    on_output: OnOutput | None = None
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     logs: list[LogEntry] = field(default_factory=list)
@@ -100,9 +111,15 @@ class Call:
             raise OutputExceeded(f"the guest wrote more than {limit} bytes of output", limit=limit)
 
     def write(self, stream: bytearray, data: bytes) -> None:
-        """Add to `stdout` or `stderr`; raises OutputExceeded past the limit, which both and the logs share."""
+        """Add to `stdout` or `stderr`; raises OutputExceeded past the limit, which both and the logs share.
+
+        With `on_output` the data goes there, on the event loop, and is not kept.
+        """
         self._add_output(len(data))
-        stream += data
+        if self.on_output is None:
+            stream += data
+        else:
+            self.on_output("stderr" if stream is self.stderr else "stdout", data)
 
     def log(self, level: str, message: str) -> None:
         """Add a log entry; raises OutputExceeded past the limit."""
@@ -119,6 +136,7 @@ class Call:
 
     def close(self) -> None:
         """Close what host modules keep for this call."""
+        self.stdin.close()
         state, self.state = self.state, {}
         for item in state.values():
             close = getattr(item, "close", None)

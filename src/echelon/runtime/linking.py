@@ -16,7 +16,7 @@ from echelon.errors import LinkError
 from echelon.runtime import failures
 from echelon.runtime.binary import FuncType, Import, ModuleInfo
 from echelon.runtime.engine import Engine
-from echelon.runtime.host import CORE_OF, Catalogue, HostFunction, HostModule
+from echelon.runtime.host import CORE_OF, Catalogue, HostFunction, HostModule, MustWait
 
 if TYPE_CHECKING:
     from echelon.runtime.instance import Instance
@@ -213,7 +213,7 @@ def _suspending_callback(
     ffi, lib = engine.native.ffi, engine.native.lib
     layout = "<" + "".join(f"{_VALUE_OFFSET}x{_RAW[p]}8x" for p in function.params)
     unpack, size = struct.Struct(layout).unpack_from, _VALUE_SIZE * len(function.params)
-    at_once, put = function.at_once, _result_placer(engine, function)
+    at_once, anywhere, put = function.at_once, function.anywhere, _result_placer(engine, function)
 
     def is_ready(env: Any) -> bool:
         return calls[int(ffi.cast("uintptr_t", env))].pending is None
@@ -229,10 +229,12 @@ def _suspending_callback(
                 instance.call.count()
             arguments = unpack(ffi.buffer(args, size)) if size else ()
             # Only the thread of the event loop has a running loop.
-            if at_once is None or asyncio._get_running_loop() is None:
+            if at_once is None or not (anywhere or asyncio._get_running_loop()):
                 instance.pending = Pending(function, arguments, results, trap)
             else:
                 put(results, at_once(instance.call, *arguments))
+        except MustWait:
+            instance.pending = Pending(function, arguments, results, trap)
         except BaseException as exc:
             trap[0] = _stop(engine, instance, function, exc)
 

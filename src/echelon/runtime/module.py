@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from echelon.http.disconnect import cancel_on_disconnect
 from echelon.runtime import http_guest
 from echelon.runtime.binary import MAGIC
 from echelon.runtime.environment import Environment, Seed
+from echelon.runtime.host import OnOutput
 from echelon.runtime.limits import Limits
 from echelon.runtime.live_instance import LiveInstance
 from echelon.runtime.loader import COMMAND, Loaded
@@ -258,7 +259,8 @@ class Module:
         *arguments: Any,
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | AsyncIterable[bytes] = b"",
+        on_output: OnOutput | None = None,
         permissions: Permissions | None = None,
         limits: Limits | None = None,
         seed: Seed | None = None,
@@ -266,8 +268,9 @@ class Module:
         """Call an export, or run a WASI command, and return all it left: value, output, logs, cost.
 
         Without a function the command's main program runs, with `args` (the first is the program's name by custom)
-        and `stdin`; `env` adds variables to those that the permissions grant. An exit status of zero is success. With
-        a `seed` the call is deterministic, as with `call()`.
+        and `stdin`, which may arrive while it runs; with `on_output(stream, data)` what it prints goes there as it
+        comes, on the event loop, and not into the outcome. `env` adds variables to those that the permissions grant.
+        An exit status of zero is success. With a `seed` the call is deterministic, as with `call()`.
         """
         loaded = self._ready
         name = COMMAND if function is None else function
@@ -279,7 +282,7 @@ class Module:
                 )
             raise FunctionNotFound(self.unknown(name))
         plan.check_count(arguments)
-        work = Work(self, loaded, limits, permissions, tuple(args), env, stdin, seed)
+        work = Work(self, loaded, limits, permissions, tuple(args), env, stdin, on_output, seed)
         value = await work.traced_call(plan, arguments, measured=True)
         return work.outcome(value)
 

@@ -173,14 +173,17 @@ class Wasi:
         return found
 
     def _bind(self, name: str, types: str, function: Callable[..., Any]) -> HostFunction:
-        suspends = function is process.poll_oneoff
+        later = {process.poll_oneoff: process.poll_oneoff, io.fd_read: io.fd_read_later}.get(function)
+        suspends = later is not None
         return HostFunction(
             module=MODULE,
             name=name,
             params=tuple(_TYPES[letter] for letter in types),
             results=() if name == "proc_exit" else ("u32",),
-            implementation=self._waiting(function) if suspends else self._answering(function),
+            implementation=self._answering(function) if later is None else self._waiting(later),
             suspends=suspends,
+            at_once=self._answering(function) if function is io.fd_read else None,
+            anywhere=True,
         )
 
     def _session(self, call: Call) -> Session:

@@ -6,6 +6,7 @@ import os
 from typing import Final
 
 from echelon.runtime import wasi_abi as abi
+from echelon.runtime.host import MustWait
 from echelon.runtime.wasi_abi import Errno, WasiError
 from echelon.runtime.wasi_paths import TimesOf
 from echelon.runtime.wasi_session import MAX_TRANSFER, Session
@@ -42,12 +43,19 @@ def fd_read(s: Session, fd: int, iovs: int, count: int, out: int) -> None:
     size = sum(length for _, length in buffers)
     source = s.table.get(fd)
     if isinstance(source, Stdin):
-        data = s.call.stdin[source.position : source.position + size]
-        source.position += len(data)
+        if size and s.call.stdin.must_wait:
+            raise MustWait
+        data = s.call.stdin.take(size)
     else:
         data = os.read(_readable(s, fd).number, size)
     s.scatter(buffers, data)
     s.memory.write_u32(out, len(data))
+
+
+async def fd_read_later(s: Session, fd: int, iovs: int, count: int, out: int) -> None:
+    """Read once there is something on standard input."""
+    await s.call.stdin.fill()
+    fd_read(s, fd, iovs, count, out)
 
 
 def fd_pread(s: Session, fd: int, iovs: int, count: int, offset: int, out: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 from collections.abc import Sequence
@@ -121,7 +122,7 @@ def sched_yield(s: Session) -> None:
 
 
 async def poll_oneoff(s: Session, subscriptions: int, events: int, count: int, out: int) -> None:
-    """Wait until a clock has reached its time or a descriptor is ready; every descriptor always is."""
+    """Wait until a clock has reached its time or a descriptor is ready; all are, but standard input may not be."""
     if not 0 < count <= MAX_SUBSCRIPTIONS:
         raise WasiError(Errno.INVAL)
     s.require_range(out, 4)
@@ -129,6 +130,7 @@ async def poll_oneoff(s: Session, subscriptions: int, events: int, count: int, o
     raw = s.memory.read(subscriptions, count * abi.SUBSCRIPTION.size)
     ready: list[bytes] = []
     waits: list[tuple[int, int]] = []
+    reads: list[tuple[int, int]] = []
     for userdata, tag, subject, timeout, _, flags in abi.SUBSCRIPTION.iter_unpack(raw):
         if tag == abi.EVENT_CLOCK:
             wait = _wait(s, subject, timeout, flags)
@@ -136,17 +138,46 @@ async def poll_oneoff(s: Session, subscriptions: int, events: int, count: int, o
                 ready.append(abi.EVENT.pack(userdata, wait, tag, 0, 0))
             else:
                 waits.append((wait, userdata))
+        elif tag == abi.EVENT_READ and s.call.stdin.must_wait and _is_stdin(s, subject):
+            reads.append((userdata, subject))
         elif tag in (abi.EVENT_READ, abi.EVENT_WRITE):
             ready.append(_descriptor_event(s, userdata, tag, subject))
         else:
             raise WasiError(Errno.INVAL)
     passed = 0
     if not ready:
-        passed = min(wait for wait, _ in waits)
-        await s.environment.clock.sleep(passed)
+        passed = await _first(s, min((wait for wait, _ in waits), default=None), reading=bool(reads))
+    if reads and not s.call.stdin.must_wait:
+        ready += [_descriptor_event(s, userdata, abi.EVENT_READ, fd) for userdata, fd in reads]
     ready += [abi.EVENT.pack(data, 0, abi.EVENT_CLOCK, 0, 0) for wait, data in waits if wait <= passed]
     s.memory.write(events, b"".join(ready))
     s.memory.write_u32(out, len(ready))
+
+
+async def _first(s: Session, wait: int | None, *, reading: bool) -> int:
+    """Wait for the time or for standard input, whichever is first; return how much of the time has passed."""
+    if not reading:
+        await s.environment.clock.sleep(wait or 0)
+        return wait or 0
+    if wait is None:
+        await s.call.stdin.fill()
+        return 0
+    sleep = asyncio.ensure_future(s.environment.clock.sleep(wait))
+    fill = asyncio.ensure_future(s.call.stdin.fill())
+    try:
+        await asyncio.wait((sleep, fill), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        slept = sleep.done()
+        sleep.cancel()
+        fill.cancel()
+    return wait if slept else -1
+
+
+def _is_stdin(s: Session, fd: int) -> bool:
+    try:
+        return isinstance(s.table.get(fd), Stdin)
+    except WasiError:
+        return False
 
 
 def _wait(s: Session, clock: int, timeout: int, flags: int) -> int | Errno:
@@ -159,13 +190,13 @@ def _wait(s: Session, clock: int, timeout: int, flags: int) -> int | Errno:
 
 
 def _descriptor_event(s: Session, userdata: int, tag: int, fd: int) -> bytes:
-    """Return the event of a descriptor: nothing a guest can hold ever blocks."""
+    """Return the event of a descriptor that is ready."""
     size = flags = 0
     try:
         found = s.table.get(fd)
         if isinstance(found, Stdin) and tag == abi.EVENT_READ:
-            size = len(s.call.stdin) - found.position
-            flags = 0 if size else abi.HANGUP
+            size = s.call.stdin.available
+            flags = abi.HANGUP if s.call.stdin.ended else 0
         elif isinstance(found, File):
             if tag == abi.EVENT_READ:
                 size = max(0, os.fstat(found.number).st_size - os.lseek(found.number, 0, os.SEEK_CUR))

@@ -49,10 +49,7 @@ def _half_of_the_process() -> int:
 class Stdin:
     """What the call was given to read."""
 
-    __slots__ = ("position",)
-
-    def __init__(self) -> None:
-        self.position = 0
+    __slots__ = ()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from echelon.errors import GuestError, GuestExit, PermissionDenied
 from echelon.runtime import http_guest
 from echelon.runtime.clock import VirtualClock
 from echelon.runtime.environment import Environment, Seed
-from echelon.runtime.host import Call
+from echelon.runtime.host import Call, OnOutput
 from echelon.runtime.instance import Instance
 from echelon.runtime.limits import Limits
 from echelon.runtime.loader import Loaded
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.result import Cost, Outcome
+from echelon.runtime.streams import Input, on_loop
 from echelon.telemetry import GUEST_CALLS, WASM_CALL
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Work:
         "_args",
         "_call",
         "_env",
+        "_on_output",
         "_stdin",
         "_waited",
         "instance",
@@ -47,7 +49,8 @@ class Work:
         permissions: Permissions | None,
         args: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | AsyncIterable[bytes] = b"",
+        on_output: OnOutput | None = None,
         seed: Seed | None = None,
     ) -> None:
         self.module, self.loaded = module, loaded
@@ -59,6 +62,7 @@ class Work:
             module.permissions if permissions is None else module.permissions.narrow(permissions)
         )
         self._args, self._env, self._stdin, self.seed = args, env, stdin, seed
+        self._on_output = on_output
         self.instance: Instance | None = None
         self._call: Call | None = None
         self._waited = 0.0
@@ -75,7 +79,9 @@ class Work:
             )
         else:
             environment = module.default_environment().fresh()
-        self._call = Call(self.limits, self.permissions, environment, stdin=self._stdin)
+        self._call = Call(self.limits, self.permissions, environment, stdin=Input(self._stdin))
+        if self._on_output is not None:
+            self._call.on_output = on_loop(self._on_output)
         return self._call
 
     async def open(self, *, kept: bool = False) -> Instance:
