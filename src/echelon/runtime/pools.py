@@ -12,6 +12,9 @@ from echelon.runtime.slots import Slots
 _SMALL_POOL: Final = 32
 """Slots of a pool for unusual limits."""
 
+_COMPONENT_POOL: Final = 64
+"""Slots of the pool for components, each of which has room for several memories."""
+
 
 class Pool:
     """One engine with its slots and spare buffers."""
@@ -24,6 +27,8 @@ class Pool:
 
 class Pools:
     """Every pool of a runtime. Most calls use the usual one; fuel, or another size of stack, has a small one.
+
+    Components have pools of their own.
 
     `instances` and `queue_limit` are those of the usual pool, `max_memory` the bytes one slot may grow to.
     """
@@ -38,20 +43,28 @@ class Pools:
         """Tell whether the usual pool can hold a call to these limits."""
         return limits.fuel is None and limits.stack == self._stack
 
-    def find(self, limits: Limits, *, deterministic: bool = False) -> Pool:
+    def find(self, limits: Limits, *, deterministic: bool = False, components: bool = False) -> Pool:
         """Return the pool for these limits, made if need be. A stack is rounded down to a power of two."""
         usual = self.is_usual(limits) and not deterministic
+        if usual and self._pools:
+            return self.usual
         profile = Profile(
             fuel=limits.fuel is not None,
             deterministic=deterministic,
             stack=self._stack if limits.stack == self._stack else 1 << (limits.stack.bit_length() - 1),
-            instances=self._instances if usual else min(_SMALL_POOL, self._instances),
+            instances=self._size(usual, components),
             max_memory=self._max_memory,
+            components=components,
         )
         pool = self._pools.get(profile)
         if pool is None:
             pool = self._pools[profile] = Pool(profile, self._queue_limit)
         return pool
+
+    def _size(self, usual: bool, components: bool) -> int:
+        if usual:
+            return min(_COMPONENT_POOL, self._instances) if components else self._instances
+        return min(_SMALL_POOL, self._instances)
 
     @property
     def live(self) -> int:
