@@ -75,6 +75,11 @@ class Guest:
         plan = self._plans.get(export)
         if plan is None:
             raise InvalidModule(f'the module does not export "{export}", which its signature relies on')
+        if not plan.takes_pointers(len(arguments)):
+            raise InvalidModule(
+                f'the export "{export}", which the module\'s signature relies on, has another type:'
+                f" {len(arguments)} parameters and at most one result are expected, all of them i32"
+            )
         plan.put_pointers(self.instance, arguments)
         await self.instance.invoke(plan)
         return plan.get_pointer(self.instance) if plan.returns else 0
@@ -95,15 +100,14 @@ class Guest:
         return self.instance.memory
 
 
-def packer(kind: str) -> Pack | None:
-    """Return what writes a number of that type, checking it, or None for a type that is no number."""
+def _make_packer(kind: str) -> Pack:
     if kind == "bool":
         return _pack_bool
     if kind in _RANGES:
         return _ranged_pack(*_RANGES[kind])
     if kind == "v128":
         return _pack_v128
-    return struct.Struct(FORMATS[kind]).pack_into if kind in FORMATS else None
+    return struct.Struct(FORMATS[kind]).pack_into
 
 
 def _pack_bool(buffer: Any, offset: int, value: Any) -> None:
@@ -131,21 +135,32 @@ def _ranged_pack(low: int, high: int) -> Pack:
     return pack_ranged
 
 
-def unpacker(kind: str) -> Unpack | None:
-    """Return what reads a number of that type, or None for a type that is no number."""
+def _make_unpacker(kind: str) -> Unpack:
     if kind == "bool":
         return lambda buffer, offset: buffer[offset : offset + 4] != b"\0\0\0\0"
     if kind in _RANGES:
         size, signed = (1 if kind.endswith("8") else 2), kind.startswith("i")
         return lambda buffer, offset: int.from_bytes(buffer[offset : offset + size], "little", signed=signed)
-    if kind not in FORMATS:
-        return None
     unpack = struct.Struct(FORMATS[kind]).unpack_from
     return lambda buffer, offset: unpack(buffer, offset)[0]
 
 
 pack_pointer: Final = struct.Struct("<I").pack_into
 _unpack_pointer: Final = struct.Struct("<I").unpack_from
+
+
+_PACKERS: Final = {kind: _make_packer(kind) for kind in CORE}
+_UNPACKERS: Final = {kind: _make_unpacker(kind) for kind in CORE}
+
+
+def packer(kind: str) -> Pack | None:
+    """Return what writes a number of that type, checking it, or None for a type that is no number."""
+    return _PACKERS.get(kind)
+
+
+def unpacker(kind: str) -> Unpack | None:
+    """Return what reads a number of that type, or None for a type that is no number."""
+    return _UNPACKERS.get(kind)
 
 
 def unpack_pointer(buffer: Any, offset: int) -> int:

@@ -27,6 +27,7 @@ ALLOCATE: Final = "echelon_alloc"
 MAX_HEADERS: Final = 100
 
 _CORE: Final = FuncType(("i32", "i32"), ("i64",))
+_ALLOCATE_CORE: Final = FuncType(("i32",), ("i32",))
 _WITHHELD: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Credentials of the client: the host's own, never the guest's."""
 _HOP_BY_HOP: Final = frozenset(
@@ -120,7 +121,8 @@ def check_handles(loaded: Loaded, name: str) -> None:
     function = loaded.signature.exports.get(HANDLE)
     if function is not None and [v.type for v in (*function.params, *function.results)] == ["bytes", "bytes"]:
         return
-    if plan is not None and loaded.info.exported_functions[HANDLE] == _CORE and ALLOCATE in loaded.plans:
+    functions = loaded.info.exported_functions
+    if plan is not None and functions[HANDLE] == _CORE and functions.get(ALLOCATE) == _ALLOCATE_CORE:
         return
     raise LoadError(
         f'the module "{name}" does not answer HTTP: it must export {HANDLE}(bytes) -> bytes, or'

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ class LiveInstance:
         self._work = work
         self._instance: Instance | None = None
         self._turn = asyncio.Lock()
+        self._callers = 0
+        self._leaving: Instance | None = None
         self._bound: dict[str, Callable[..., Awaitable[Any]]] = {}
         self._closed = "this instance is not open; use `async with module.instance() as live`"
 
@@ -38,12 +41,34 @@ class LiveInstance:
         self.close()
 
     def close(self) -> None:
-        """Give the instance back. Closing twice is a no-op; every later use raises GuestError."""
+        """Give the instance back, once a call that runs in it has ended. Every later use raises GuestError.
+
+        Closing twice is a no-op.
+        """
         instance, self._instance = self._instance, None
         self._closed = "this instance is closed"
-        if instance is not None:
-            self._work.module.runtime.kept.discard(self)
+        if instance is None:
+            return
+        self._work.module.runtime.kept.discard(self)
+        if self._turn.locked():
+            self._leaving = instance  # a guest must not lose its store while it runs
+        else:
             instance.close()
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Wait until no other call runs; whoever is last to run gives a closed instance back."""
+        self._callers += 1
+        try:
+            async with self._turn:
+                try:
+                    yield
+                finally:
+                    leaving, self._leaving = self._leaving, None
+                    if leaving is not None:
+                        leaving.close()
+        finally:
+            self._callers -= 1
 
     @property
     def memory(self) -> Memory:
@@ -73,13 +98,13 @@ class LiveInstance:
 
     def _bind(self, plan: FunctionPlan) -> Callable[..., Awaitable[Any]]:
         """Return what calls one export: at once if it is simple and the instance is idle, in turn otherwise."""
-        instance, turn = self._opened, self._turn
+        instance = self._opened
         ticker, put, get = instance.site.engine.ticker, plan.put, plan.get
         begin, finish, simple = instance.begin, instance.finish, plan.simple
 
         async def call_export(*arguments: Any) -> Any:
-            if not simple or turn.locked() or self._instance is not instance:
-                async with turn:
+            if not simple or self._callers or self._instance is not instance:
+                async with self._in_turn():
                     return await self._call(plan, arguments)
             if instance.ticks != ticker.count:
                 instance.begin_call()
@@ -87,7 +112,7 @@ class LiveInstance:
             try:
                 future = begin(plan)
                 if future is not None:
-                    async with turn:
+                    async with self._in_turn():
                         await finish(future, plan)
             except BaseException as exc:
                 raise self._drop(exc) from exc.__cause__

@@ -50,7 +50,12 @@ class Loaded:
     def __post_init__(self) -> None:
         self.minimum_memory = self.info.memories[0].minimum * PAGE if self.info.memories else 0
         plan = self.plans.get(INITIALIZE)
-        self.initialize = plan if plan is not None and plan.arity == 0 else None
+        if plan is not None and (plan.arity or plan.returns):
+            raise InvalidModule(
+                f"the export {INITIALIZE} takes {plan.arity} parameters and returns {plan.returns} results;"
+                " that of a WASI reactor has none"
+            )
+        self.initialize = plan
         self.runs_at_start = self.info.start is not None or self.initialize is not None
 
     def exports(self) -> list[Function]:

@@ -14,6 +14,9 @@ from echelon.runtime.binary import FuncType, ModuleInfo
 from echelon.runtime.instance import MAX_VALUES, VALUE_OFFSET, VALUE_SIZE, Instance
 from echelon.runtime.signature import Function, Signature, Value
 
+MAX_EXPORT_VALUES: Final = 50_000
+"""Parameters and results of all exported functions together; each is planned for when a module is loaded."""
+
 _ABIS: Final[dict[str, Abi | None]] = {"core": None, "assemblyscript": AssemblyScript()}
 _CORE_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3, "v128": 4}
 _KIND_BYTES: Final = {kind: bytes([kind]) for kind in _CORE_KINDS.values()}
@@ -48,8 +51,14 @@ def plan_exports(info: ModuleInfo, signature: Signature) -> dict[str, FunctionPl
             raise InvalidModule(
                 f'the signature names the function "{name}", which the module does not export'
             )
+    functions = info.exported_functions
+    values = sum(len(core.params) + len(core.results) for core in functions.values())
+    if values > MAX_EXPORT_VALUES:
+        raise InvalidModule(
+            f"the exports have {values} parameters and results together, at most {MAX_EXPORT_VALUES} are accepted"
+        )
     plans = {}
-    for name, core in info.exported_functions.items():
+    for name, core in functions.items():
         function = signature.exports.get(name)
         if function is None:
             function = _core_function(name, core)
@@ -82,11 +91,12 @@ def _check_types(function: Function, core: FuncType) -> None:
 class FunctionPlan:
     """How to call one export; made once when the module is loaded.
 
-    `slow` is set while calls of it use to outlast a slice on the event loop.
+    `fits` tells whether the call's memory holds all its values; what does not fit must never be called. `slow` is
+    set while calls of it use to outlast a slice on the event loop.
     """
 
     __slots__ = ("_abi", "_get_one", "_kinds", "_packs", "_params", "_put_all",
-                 "_result_kinds", "_unpacks", "arity", "encoded", "function", "name",
+                 "_result_kinds", "_unpacks", "arity", "encoded", "fits", "function", "name",
                  "returns", "simple", "slow")  # fmt: skip
 
     def __init__(self, function: Function, core: FuncType, abi: Abi | None) -> None:
@@ -98,7 +108,8 @@ class FunctionPlan:
         self._packs = tuple(packer(p.type) for p in function.params)
         self._unpacks = tuple(unpacker(r.type) for r in function.results)
         self._result_kinds = tuple(_CORE_KINDS.get(t, -1) for t in core.results)
-        self.simple = None not in self._packs and None not in self._unpacks
+        self.fits = self.arity <= MAX_VALUES and self.returns <= MAX_VALUES
+        self.simple = self.fits and None not in self._packs and None not in self._unpacks
         self._get_one = self._unpacks[0] if self.simple and self.returns == 1 else None
         self._put_all = self._make_put()
         self.slow = False
@@ -190,7 +201,7 @@ class FunctionPlan:
 
     def check_callable(self) -> None:
         """Raise TypeError when the host cannot make the function's arguments."""
-        if self.arity > MAX_VALUES or self.returns > MAX_VALUES:
+        if not self.fits:
             raise TypeError(
                 f"{self.name} has more than {MAX_VALUES} parameters or results; none can be called"
             )
@@ -224,8 +235,15 @@ class FunctionPlan:
             for position, unpack in enumerate(self._unpacks)
         ]
 
+    def takes_pointers(self, count: int) -> bool:
+        """Tell whether the function has `count` parameters and at most one result, all of them i32.
+
+        Nothing else may be called with `put_pointers()`: further arguments would be what another call left behind.
+        """
+        return self._kinds == (0,) * count and self._result_kinds in ((), (0,))
+
     def put_pointers(self, instance: Instance, arguments: Sequence[int]) -> None:
-        """Write unsigned numbers, for a function of the language's own runtime."""
+        """Write unsigned numbers, for a function of the language's own runtime that `takes_pointers()`."""
         for position, value in enumerate(arguments):
             _pack_pointer_value(instance.scratch.args_buffer, VALUE_SIZE * position, 0, value)
 

@@ -119,7 +119,7 @@ def decode(payload: bytes) -> Signature:
         raise ValueError(f"the {SECTION} section has {len(payload)} bytes, at most {MAX_BYTES} are read")
     try:
         document = msgspec.json.decode(payload, type=_Document)
-    except (msgspec.MsgspecError, RecursionError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ValueError(f"the {SECTION} section is malformed: {exc}") from exc
     if document.version != VERSION:
         raise ValueError(
