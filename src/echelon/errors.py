@@ -11,7 +11,8 @@ EchelonError
 │   ├── OutputExceeded     the guest wrote more than its `output` limit
 │   ├── HostCallsExceeded  the guest called the host more often than its `host_calls` limit
 │   ├── GuestExit          a WASI command ended with a status other than zero
-│   └── HostError          a host function failed while the guest was calling it
+│   ├── HostError          a host function failed while the guest was calling it
+│   └── ComponentError     a component's function returned the error case of its result
 ├── LoadError              a module cannot be used
 │   ├── InvalidModule      the bytes are not a module that this engine accepts
 │   └── LinkError          the module imports something that nothing provides
@@ -172,6 +173,17 @@ class HostError(GuestError):
     def __init__(self, message: str, *, function: str, outcome: Outcome | None = None) -> None:
         super().__init__(message, outcome=outcome)
         self.function = function
+
+
+class ComponentError(GuestError):
+    """A component's function returned the error case of its result; `payload` is that case's value.
+
+    A host function that raises it gives its caller the error case.
+    """
+
+    def __init__(self, payload: object = None, *, outcome: Outcome | None = None) -> None:
+        super().__init__(f"the function returned an error: {payload!r:.200}", outcome=outcome)
+        self.payload = payload
 
 
 class LoadError(EchelonError):

@@ -1,7 +1,8 @@
 """The process that turns untrusted modules into native code: `python -m echelon.runtime.compile_child`.
 
 It reads one JSON line per job from standard input,
-`{"source": path, "output": path, "fuel": bool, "deterministic": bool}`, and answers `{"error": null | text}`.
+`{"source": path, "output": path, "fuel": bool, "deterministic": bool,
+"components": bool}`, and answers `{"error": null | text}`.
 Its parent bounds its memory, its CPU time and its wall time, and kills it at will.
 """
 
@@ -33,6 +34,21 @@ def compile_module(engine: Engine, wasm: bytes) -> bytes:
     return engine.native.take_bytes(code)
 
 
+def compile_component(engine: Engine, wasm: bytes) -> bytes:
+    """Return the native code of a component; raises ValueError with the compiler's message."""
+    ffi, lib, null = engine.native.ffi, engine.native.lib, engine.native.null
+    out = ffi.new("wasmtime_component_t **")
+    error = lib.wasmtime_component_new(engine.handle, wasm, len(wasm), out)
+    if error != null:
+        raise ValueError(engine.native.take_error(error))
+    code = ffi.new("wasm_byte_vec_t *")
+    error = lib.wasmtime_component_serialize(out[0], code)
+    lib.wasmtime_component_delete(out[0])
+    if error != null:
+        raise ValueError(engine.native.take_error(error))
+    return engine.native.take_bytes(code)
+
+
 def main() -> None:
     memory = int(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -43,11 +59,14 @@ def main() -> None:
     engines: dict[Profile, Engine] = {}
     for line in sys.stdin:
         job = json.loads(line)
-        profile = Profile(fuel=bool(job["fuel"]), deterministic=bool(job["deterministic"]))
+        profile = Profile(
+            fuel=bool(job["fuel"]), deterministic=bool(job["deterministic"]), components=bool(job["components"])
+        )
+        compile_wasm = compile_component if profile.components else compile_module
         if profile not in engines:
             engines[profile] = Engine(profile, pooling=False)
         try:
-            code = compile_module(engines[profile], Path(job["source"]).read_bytes())
+            code = compile_wasm(engines[profile], Path(job["source"]).read_bytes())
             Path(job["output"]).write_bytes(code)
             answer: dict[str, str | None] = {"error": None}
         except ValueError as exc:

@@ -68,6 +68,7 @@ class NativeCompiler:
                 "output": str(output),
                 "fuel": profile.fuel,
                 "deterministic": profile.deterministic,
+                "components": profile.components,
             }
             try:
                 answer = await asyncio.wait_for(child.ask(job), self._seconds)

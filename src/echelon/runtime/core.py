@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from echelon.errors import ConfigError, EchelonError, LoadError
 from echelon.runtime import failures
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
+from echelon.runtime.binary import COMPONENT_MAGIC
 from echelon.runtime.code_cache import CodeCache, private_directory
 from echelon.runtime.compile_process import NativeCompiler
+from echelon.runtime.component.imports import ComponentImports
+from echelon.runtime.component.loading import read_component
 from echelon.runtime.engine import Engine
 from echelon.runtime.executor import Executor
 from echelon.runtime.guest_kit import GuestKit
@@ -109,6 +112,8 @@ class Runtime:
         self.providers: list[HostModule] = [
             Wasi(), GuestKit(), AssemblyScriptEnv(), self.functions, GuestKv(lambda: self.kv),
         ]  # fmt: skip
+        self.component_imports = ComponentImports()
+        """Python functions and resources that components may import, besides WASI."""
         self._generator = generator
         self._own_generator: Any = None
         self.declared: list[Module] = []
@@ -355,8 +360,12 @@ class Runtime:
 
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
         with self.telemetry.span(WASM_LOAD, digest=digest, size=len(wasm)):
-            loaded = read_module(wasm, digest, self.providers)
-            await self.link(loaded, self._running_pools.usual)
+            if wasm[:8] == COMPONENT_MAGIC:
+                loaded = read_component(wasm, digest, (self.component_imports,))
+            else:
+                loaded = read_module(wasm, digest, self.providers)
+            usual = self._running_pools.usual_for(loaded.is_component)
+            await self.link(loaded, usual)
             return loaded
 
     async def link(self, loaded: Loaded, pool: Pool) -> Site:
@@ -449,7 +458,7 @@ class Runtime:
         """
         if loaded.minimum_memory > limits.memory:
             raise failures.memory_exceeded(loaded.info, limits)
-        pool = self._running_pools.find(limits, deterministic=deterministic)
+        pool = self._running_pools.find(limits, deterministic=deterministic, components=loaded.is_component)
         loaded.users += 1  # from here on the module stays, whoever closes it meanwhile
         try:
             site = loaded.sites.get(pool.engine.profile) or await self.link(loaded, pool)
@@ -460,7 +469,7 @@ class Runtime:
             self.forget(loaded)
             raise
         waited = perf_counter() - began
-        instance = Instance(site, call, limits, kept=kept)
+        instance = loaded.instantiate(site, call, limits, kept=kept)
         try:
             future = instance.begin_start()
             if future is not None:

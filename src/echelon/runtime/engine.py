@@ -20,6 +20,15 @@ HOST_STACK: Final = 1536 * KIB
 MAX_TABLE: Final = 1_000_000
 """Elements of all tables of one instance."""
 
+COMPONENT_MODULES: Final = 64
+"""Core modules that one instance of a component may be made of."""
+
+COMPONENT_MEMORIES: Final = 4
+"""Memories that one instance of a component may have."""
+
+COMPONENT_TABLES: Final = 16
+"""Tables that one instance of a component may have."""
+
 _IDLE_TICKS: Final = 100
 _RESERVATION: Final = 4 * GIB
 _GUARD: Final = 32 * MIB
@@ -31,7 +40,8 @@ class Profile:
     """The settings that decide what native code looks like and how large a pool is.
 
     `fuel` adds instruction counting to every compiled module, `deterministic` gives every NaN one form; `stack` is in
-    bytes; `instances` is the number of slots in the pool and `max_memory` the bytes one slot may grow to.
+    bytes; `instances` is the number of slots in the pool and `max_memory` the bytes one slot may grow to. `components`
+    is for components, whose slots hold several core instances.
     """
 
     fuel: bool = False
@@ -39,10 +49,12 @@ class Profile:
     stack: int = 512 * KIB
     instances: int = 256
     max_memory: int = 256 * MIB
+    components: bool = False
 
     def code_key(self) -> str:
         """Return a name for everything that native code depends on."""
         variant = ("-fuel" if self.fuel else "") + ("-deterministic" if self.deterministic else "")
+        variant += "-component" if self.components else ""
         return f"wasmtime-{native.engine_version()}-r{_REVISION}{variant or '-plain'}"
 
 
@@ -51,7 +63,7 @@ class Engine:
 
     def __init__(self, profile: Profile, *, pooling: bool = True) -> None:
         self.profile = profile
-        self.native = native.load()
+        self.native = native.load_components() if profile.components else native.load()
         config = self._config()
         if pooling:
             self._add_pool(config)
@@ -77,6 +89,12 @@ class Engine:
         lib.wasmtime_config_cranelift_nan_canonicalization_set(config, profile.deterministic)
         for proposal in ("threads", "multi_memory", "memory64", "gc", "function_references", "exceptions"):
             getattr(lib, f"wasmtime_config_wasm_{proposal}_set")(config, False)
+        if profile.components:
+            lib.wasmtime_config_wasm_component_model_set(config, True)
+            lib.wasmtime_config_wasm_component_model_map_set(config, True)
+            # Without async components a call needs no scheduler of its own. Their values would abort the process.
+            lib.wasmtime_config_wasm_component_model_async_set(config, False)
+            lib.wasmtime_config_concurrency_support_set(config, False)
         return config
 
     def _add_pool(self, config: Any) -> None:
@@ -86,9 +104,16 @@ class Engine:
         def put(name: str, value: int) -> None:
             getattr(lib, f"wasmtime_pooling_allocation_config_{name}_set")(pool, value)
 
-        for name in ("total_core_instances", "total_memories", "total_stacks"):
-            put(name, profile.instances)
-        put("total_tables", profile.instances * 2)
+        slots = profile.instances
+        if profile.components:
+            put("total_component_instances", slots)
+            put("max_core_instances_per_component", COMPONENT_MODULES)
+            put("max_memories_per_component", COMPONENT_MEMORIES)
+            put("max_tables_per_component", COMPONENT_TABLES)
+        put("total_stacks", slots)
+        put("total_core_instances", slots * COMPONENT_MODULES if profile.components else slots)
+        put("total_memories", slots * COMPONENT_MEMORIES if profile.components else slots)
+        put("total_tables", slots * (COMPONENT_TABLES if profile.components else 2))
         put("max_memories_per_module", 1)
         put("max_tables_per_module", 16)
         put("table_elements", MAX_TABLE)

@@ -11,9 +11,9 @@ from echelon.runtime import binary, linking, plans
 from echelon.runtime import signature as signatures
 from echelon.runtime.binary import ModuleInfo
 from echelon.runtime.engine import Engine, Profile
-from echelon.runtime.host import HostFunction, HostModule
+from echelon.runtime.host import Call, HostFunction, HostModule
 from echelon.runtime.instance import Instance, Site
-from echelon.runtime.limits import PAGE
+from echelon.runtime.limits import PAGE, Limits
 from echelon.runtime.linking import Linked
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.signature import Function, Signature
@@ -57,6 +57,14 @@ class Loaded:
             )
         self.initialize = plan
         self.runs_at_start = self.info.start is not None or self.initialize is not None
+
+    @property
+    def is_component(self) -> bool:
+        return False
+
+    def instantiate(self, site: Site, call: Call | None, limits: Limits, *, kept: bool = False) -> Instance:
+        """Return an instance that is to be started."""
+        return Instance(site, call, limits, kept=kept)
 
     def exports(self) -> list[Function]:
         """Return the functions a caller may call."""

@@ -46,7 +46,7 @@ class Pools:
     def find(self, limits: Limits, *, deterministic: bool = False, components: bool = False) -> Pool:
         """Return the pool for these limits, made if need be. A stack is rounded down to a power of two."""
         usual = self.is_usual(limits) and not deterministic
-        if usual and self._pools:
+        if usual and self._pools and not components:
             return self.usual
         profile = Profile(
             fuel=limits.fuel is not None,
@@ -60,6 +60,10 @@ class Pools:
         if pool is None:
             pool = self._pools[profile] = Pool(profile, self._queue_limit)
         return pool
+
+    def usual_for(self, components: bool) -> Pool:
+        """Return the pool that most calls of modules, or of components, use."""
+        return self.find(Limits(stack=self._stack), components=components)
 
     def _size(self, usual: bool, components: bool) -> int:
         if usual:

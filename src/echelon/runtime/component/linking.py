@@ -1,0 +1,300 @@
+"""Connect a component's imports with Python, once per component and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from echelon.errors import ComponentError, LinkError
+from echelon.runtime import failures, linking
+from echelon.runtime.component.arena import SLOT, Arena
+from echelon.runtime.component.imports import HostImport, ImportProvider
+from echelon.runtime.component.lift import Reading, compile_lift
+from echelon.runtime.component.lower import Mismatch, compile_lower
+from echelon.runtime.component.types import ComponentType, FunctionType, Interface, ResourceType, ResultType
+from echelon.runtime.component.values import Err, Ok
+from echelon.runtime.engine import Engine
+from echelon.runtime.host import HostFunction
+
+if TYPE_CHECKING:
+    from echelon.runtime.instance import Instance
+
+
+class GuestStopped(BaseException):
+    """A host function failed while its guest was suspended: the guest must not go on. Never seen by callers."""
+
+
+@dataclass(slots=True)
+class ComponentLinked(linking.Linked):
+    """A component ready to be instantiated: `module` is the component, `exports` its functions' indexes."""
+
+    exports: dict[str, Any]
+
+    def close(self) -> None:
+        lib = self.engine.native.lib
+        for index in self.exports.values():
+            lib.wasmtime_component_export_index_delete(index)
+        self.exports.clear()
+        lib.wasmtime_component_linker_delete(self.linker)
+        lib.wasmtime_component_delete(self.module)
+        self.callbacks.clear()
+
+
+def link(
+    engine: Engine,
+    component: Any,
+    type_: ComponentType,
+    providers: Sequence[ImportProvider],
+    calls: dict[int, Instance],
+) -> ComponentLinked:
+    """Define every import; owns `component` from then on. Raises LinkError that names all that nothing provides."""
+    lib = engine.native.lib
+    linker = lib.wasmtime_component_linker_new(engine.handle)
+    definer = _Definer(engine, providers, calls)
+    linked = ComponentLinked(engine, component, linker, None, definer.callbacks, definer.has_host, {})
+    try:
+        definer.define_all(linker, type_)
+        linked.has_host = definer.has_host
+        _find_exports(linked, type_)
+    except BaseException:
+        linked.close()
+        raise
+    return linked
+
+
+def _find_exports(linked: ComponentLinked, type_: ComponentType) -> None:
+    native, component = linked.engine.native, linked.module
+
+    def index(parent: Any, name: str) -> Any:
+        text = name.encode()
+        found = native.lib.wasmtime_component_get_export_index(component, parent, text, len(text))
+        if found == native.null:
+            raise LinkError(f'the export "{name}" cannot be found')
+        return found
+
+    for interface in type_.exports:
+        if not interface.functions:
+            continue
+        parent = index(native.null, interface.name) if interface.name else native.null
+        try:
+            for name, _ in interface.functions:
+                linked.exports[qualified(interface.name, name)] = index(parent, name)
+        finally:
+            if interface.name:
+                native.lib.wasmtime_component_export_index_delete(parent)
+
+
+def qualified(interface: str, name: str) -> str:
+    """Return the full name of a function of an interface."""
+    return f"{interface}#{name}" if interface else name
+
+
+class _Definer:
+    """Defines imports in a linker; keeps the native callbacks that must outlive it."""
+
+    def __init__(
+        self, engine: Engine, providers: Sequence[ImportProvider], calls: dict[int, Instance]
+    ) -> None:
+        self._engine, self._providers, self._calls = engine, providers, calls
+        self._missing: list[str] = []
+        self.callbacks: list[Any] = []
+        self.has_host = False
+
+    def define_all(self, linker: Any, type_: ComponentType) -> None:
+        lib = self._engine.native.lib
+        root = lib.wasmtime_component_linker_root(linker)
+        try:
+            for interface in type_.imports:
+                self._missing += interface.others
+                if not interface.name:
+                    self._define(root, interface)
+                elif interface.functions or interface.resources:
+                    self._define_instance(root, interface)
+        finally:
+            lib.wasmtime_component_linker_instance_delete(root)
+        if self._missing:
+            known = sorted({name for provider in self._providers for name in provider.interfaces()})
+            more = f" and {len(self._missing) - 5} more" if len(self._missing) > 5 else ""
+            raise LinkError(
+                f"nothing provides {', '.join(self._missing[:5])}{more}; a component may import from"
+                f" {', '.join(known) or 'nothing'}"
+            )
+
+    def _define_instance(self, root: Any, interface: Interface) -> None:
+        native, name = self._engine.native, interface.name.encode()
+        out = native.ffi.new("wasmtime_component_linker_instance_t **")
+        self._check(native.lib.wasmtime_component_linker_instance_add_instance(root, name, len(name), out))
+        try:
+            self._define(out[0], interface)
+        finally:
+            native.lib.wasmtime_component_linker_instance_delete(out[0])
+
+    def _define(self, place: Any, interface: Interface) -> None:
+        for resource in interface.resources:
+            if any(p.has_resource(interface.name, resource.name) for p in self._providers):
+                self._add_resource(place, resource)
+            else:
+                self._missing.append(f'the resource "{qualified(interface.name, resource.name)}"')
+        for name, type_ in interface.functions:
+            found = next((f for p in self._providers if (f := p.find(interface.name, name)) is not None), None)
+            full = qualified(interface.name, name)
+            if found is None:
+                self._missing.append(f'"{full}"')
+            else:
+                self._add_function(place, name, _Bridge(self._engine, full, type_, found))
+
+    def _check(self, error: Any) -> None:
+        if error != self._engine.native.null:
+            raise LinkError(self._engine.native.take_error(error).splitlines()[0])
+
+    def _instance(self, context: Any) -> Any:
+        native = self._engine.native
+        number = native.ffi.cast("uintptr_t", native.lib.wasmtime_context_get_data(context))
+        return self._calls[int(number)]
+
+    def _add_resource(self, place: Any, resource: ResourceType) -> None:
+        native, name = self._engine.native, resource.name.encode()
+        null = native.null
+        self.has_host = True
+
+        def destroy(_env: Any, context: Any, number: int) -> Any:
+            instance = self._instance(context)
+            try:
+                instance.drop_object(resource, number)
+            except BaseException as exc:
+                return stop(self._engine, instance, f"{resource.name}.close", exc)
+            return null
+
+        callback = native.ffi.callback("component_destructor_t", destroy)
+        self.callbacks.append(callback)
+        handle = native.lib.wasmtime_component_resource_type_new_host(resource.number)
+        error = native.lib.wasmtime_component_linker_instance_add_resource(
+            place, name, len(name), handle, callback, null, null
+        )
+        native.lib.wasmtime_component_resource_type_delete(handle)
+        self._check(error)
+
+    def _add_function(self, place: Any, name: str, bridge: _Bridge) -> None:
+        native, text = self._engine.native, name.encode()
+        lib, null = native.lib, native.null
+        self.has_host = True
+        if bridge.host.suspends:
+            callback, ready = self._suspending(bridge)
+            self.callbacks += [callback, ready]
+            add = lib.wasmtime_component_linker_instance_add_func_async
+        else:
+            callback = self._direct(bridge)
+            self.callbacks.append(callback)
+            add = lib.wasmtime_component_linker_instance_add_func
+        self._check(add(place, text, len(text), callback, null, null))
+
+    def _direct(self, bridge: _Bridge) -> Any:
+        engine, null = self._engine, self._engine.native.null
+
+        def call_host(
+            _env: Any, context: Any, _type: Any, args: Any, _nargs: int, results: Any, _nresults: int
+        ) -> Any:
+            instance = self._instance(context)
+            try:
+                bridge.call(instance, args, results)
+            except BaseException as exc:
+                return stop(engine, instance, bridge.name, exc)
+            return null
+
+        return engine.native.ffi.callback("component_callback_t", call_host)
+
+    def _suspending(self, bridge: _Bridge) -> tuple[Any, Any]:
+        engine, ffi, lib = self._engine, self._engine.native.ffi, self._engine.native.lib
+        calls = self._calls
+
+        def is_ready(env: Any) -> bool:
+            return calls[int(ffi.cast("uintptr_t", env))].pending is None
+
+        ready = ffi.callback("continuation_callback_t", is_ready)
+
+        def call_host(
+            _env: Any, context: Any, _type: Any, args: Any, _nargs: int, results: Any, _nresults: int,
+            error: Any, then: Any,
+        ) -> None:  # fmt: skip
+            instance = self._instance(context)
+            then.callback, then.env = ready, lib.wasmtime_context_get_data(context)
+            try:
+                instance.call.count()
+                values = bridge.lift(instance, args)
+                instance.pending = linking.Pending(bridge.waiting, (instance, values, results), None, None)
+            except BaseException as exc:
+                error[0] = stop(engine, instance, bridge.name, exc)
+
+        return ffi.callback("component_async_callback_t", call_host), ready
+
+
+def stop(engine: Engine, instance: Any, name: str, failure: BaseException) -> Any:
+    """Keep what a host function raised and return the error that stops the guest."""
+    if instance.failure is None:
+        instance.failure = failures.from_host(failure, name)
+    return engine.native.lib.wasmtime_error_new(b"host")
+
+
+class _Bridge:
+    """One imported function: its values in both directions."""
+
+    def __init__(self, engine: Engine, name: str, type_: FunctionType, host: HostImport) -> None:
+        self._native, self.name, self.host = engine.native, name, host
+        self._lifts = [compile_lift(item) for _, item in type_.params]
+        self._result = None if type_.result is None else compile_lower(type_.result)
+        self._wraps = isinstance(type_.result, ResultType)
+        self._size = SLOT * len(type_.params)
+        self.waiting = HostFunction("", name, (), (), self._complete, suspends=True)
+
+    def lift(self, instance: Any, args: Any) -> list[Any]:
+        """Return the guest's arguments as Python values."""
+        if not self._size:
+            return []
+        reading, slots = Reading(instance), bytes(self._native.ffi.buffer(args, self._size))
+        return [lift(reading, slots, SLOT * place) for place, lift in enumerate(self._lifts)]
+
+    def call(self, instance: Any, args: Any, results: Any) -> None:
+        """Call the function and hand its result to the guest."""
+        instance.call.count()
+        values = self.lift(instance, args)
+        try:
+            value = self.host.function(instance.call, *values)
+        except ComponentError as exc:
+            value = self._error(exc)
+        self._put(instance, value, results)
+
+    async def _complete(self, _call: Any, instance: Any, values: list[Any], results: Any) -> None:
+        try:
+            try:
+                value = await self.host.function(instance.call, *values)
+            except ComponentError as exc:
+                value = self._error(exc)
+            self._put(instance, value, results)
+        except Exception as exc:
+            # The engine takes no error from a function that waited: the guest is dropped where it stands.
+            instance.failure = instance.failure or failures.from_host(exc, self.name)
+            raise GuestStopped from None
+
+    def _error(self, failure: ComponentError) -> Err:
+        if not self._wraps:
+            raise failure
+        return Err(failure.payload)
+
+    def _put(self, instance: Any, value: Any, results: Any) -> None:
+        """Give the result to the engine, which takes a copy of its own."""
+        instance.end_loans()
+        if self._result is None:
+            return
+        if self._wraps and not isinstance(value, Ok | Err):
+            value = Ok(value)
+        arena = Arena(self._native, instance)
+        block, start, address = arena.take_slots(1)
+        try:
+            self._result(arena, value, block, start)
+        except Mismatch as exc:
+            raise exc.error("its result") from None
+        source = self._native.ffi.cast("wasmtime_component_val_t *", address)
+        self._native.lib.wasmtime_component_val_clone(source, results)
+        for handle in arena.given:
+            handle.give_away()
