@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from echelon.errors import GuestError, Trap
 from echelon.runtime import failures
-from echelon.runtime.engine import MAX_TABLE, TICK, Engine
+from echelon.runtime.engine import MAX_TABLE, MAX_TABLES, TICK, Engine
 from echelon.runtime.executor import LOOP_BUDGET, LOOP_TICKS, WORKER_TICKS, Executor
 from echelon.runtime.limits import Limits
 from echelon.runtime.memory import Memory
@@ -31,7 +32,12 @@ VALUE_SIZE: Final = 32
 VALUE_OFFSET: Final = 8
 """Where the value stands in it; the kind is its first byte."""
 
-_MAX_TABLES: Final = 16
+_TABLE_ELEMENT: Final = 8
+"""Bytes of one element of a table."""
+
+UNFINISHED: Final = object()
+"""What a quick call gives that was not done after its first slice."""
+
 _NO_FAILURE: Final = bytes(16)
 _numbers = itertools.count(1)
 
@@ -77,11 +83,14 @@ class Site:
     lib: Any = field(init=False)
     null: Any = field(init=False)
     memory_name: bytes | None = field(init=False)
+    table_elements: int = field(init=False)
+    """Elements each table may have: the engine bounds one table, so all of them share what an instance may have."""
 
     def __post_init__(self) -> None:
         self.lib, self.null = self.engine.native.lib, self.engine.native.null
         name = self.info.exported_memory()
         self.memory_name = None if name is None else name.encode()
+        self.table_elements = MAX_TABLE // max(1, len(self.info.tables))
 
 
 class Instance:
@@ -112,6 +121,7 @@ class Instance:
         "spent",
         "store",
         "ticks",
+        "unfinished",
         "waited",
     )  # fmt: skip
 
@@ -120,6 +130,7 @@ class Instance:
         self.site, self.call, self.limits, self.kept = site, call, limits, kept
         self.spent = self.idle = self.waited = 0.0
         self.ticks = -1
+        self.unfinished: Any = None
         self.peak = 0
         self.fuel: int | None = None
         self.pending: Pending | None = None
@@ -137,7 +148,8 @@ class Instance:
             number = null
         self.store = store = lib.wasmtime_store_new(engine.handle, number, null)
         self.context = context = lib.wasmtime_store_context(store)
-        lib.wasmtime_store_limiter(store, limits.memory, MAX_TABLE, 1, _MAX_TABLES, 1)
+        tables = min(site.table_elements, limits.memory // _TABLE_ELEMENT)
+        lib.wasmtime_store_limiter(store, limits.memory, tables, 1, MAX_TABLES, 1)
         ticks = min(WORKER_TICKS, max(1, int(limits.time / TICK / 50)))
         lib.wasmtime_context_epoch_deadline_async_yield_and_update(context, ticks)
         lib.wasmtime_context_set_epoch_deadline(context, LOOP_TICKS)
@@ -210,16 +222,70 @@ class Instance:
             ticker.wake()
         started = perf_counter()
         done = lib.wasmtime_call_future_poll(future)
-        self.spent += perf_counter() - started
-        if done:
-            lib.wasmtime_call_future_delete(future)
-            if scratch.status[:] != _NO_FAILURE:
-                raise self._take_failure()
-            return None
-        executor.account(self.spent)
+        elapsed = perf_counter() - started
+        if not done:
+            self._outlasted(plan, elapsed)
+            return future
+        self.spent += elapsed
+        lib.wasmtime_call_future_delete(future)
+        if scratch.status[:] != _NO_FAILURE:
+            raise self._take_failure()
+        return None
+
+    def bind(self, plan: FunctionPlan) -> Callable[[Sequence[Any]], Any]:
+        """Return what makes one quick call of a simple export of a kept instance.
+
+        It gives the value, or UNFINISHED and leaves what to `finish()` in `unfinished`. The same as `begin()` with all it
+        looks up looked up before, since this is the path of every call of a kept instance.
+        """
+        site, scratch, ticker = self.site, self.scratch, self.site.engine.ticker
+        lib, status, trap, error = site.lib, scratch.status, scratch.trap, scratch.error
+        start, poll, delete = (
+            lib.wasmtime_func_call_async,
+            lib.wasmtime_call_future_poll,
+            lib.wasmtime_call_future_delete,
+        )
+        context, function, executor = self.context, self._find_function(plan), site.executor
+        args, results, arity, returns = scratch.args, scratch.results, plan.arity, plan.returns
+        put_all, get_one, buffer, answer = (
+            plan.put_all,
+            plan.get_one,
+            scratch.args_buffer,
+            scratch.results_buffer,
+        )
+
+        def call(arguments: Sequence[Any]) -> Any:
+            if len(arguments) != arity:
+                plan.check_count(arguments)
+            try:
+                put_all(buffer, arguments)
+            except (struct.error, OverflowError, TypeError, ValueError):
+                plan.put_each(buffer, arguments)
+            if self.ticks != ticker.count:
+                self.begin_call()
+            future = start(context, function, args, arity, results, returns, trap, error)
+            if not (plan.slow or executor.inline > LOOP_BUDGET):
+                ticker.used = True
+                if not ticker.awake:
+                    ticker.wake()
+                started = perf_counter()
+                if poll(future):
+                    delete(future)
+                    if status[:] != _NO_FAILURE:
+                        raise self._take_failure()
+                    return get_one(answer, VALUE_OFFSET) if get_one is not None else plan.get(self)
+                self._outlasted(plan, perf_counter() - started)
+            self.unfinished = future
+            return UNFINISHED
+
+        return call
+
+    def _outlasted(self, plan: FunctionPlan, elapsed: float) -> None:
+        """Note that a call was not done after its first slice on the event loop."""
+        self.spent += elapsed
+        self.site.executor.account(elapsed)
         if self.pending is None:
             plan.slow = True
-        return future
 
     def _find_function(self, plan: FunctionPlan) -> Any:
         ffi, scratch = self.site.engine.native.ffi, self.scratch

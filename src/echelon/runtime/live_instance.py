@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Final
 
 from echelon.errors import FunctionNotFound, GuestError, PermissionDenied
-from echelon.runtime.instance import Instance
+from echelon.runtime.instance import UNFINISHED, Instance
 from echelon.runtime.memory import Memory
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.result import Outcome
@@ -99,24 +100,29 @@ class LiveInstance:
     def _bind(self, plan: FunctionPlan) -> Callable[..., Awaitable[Any]]:
         """Return what calls one export: at once if it is simple and the instance is idle, in turn otherwise."""
         instance = self._opened
-        ticker, put, get = instance.site.engine.ticker, plan.put, plan.get
-        begin, finish, simple = instance.begin, instance.finish, plan.simple
+
+        async def in_turn(*arguments: Any) -> Any:
+            async with self._in_turn():
+                return await self._call(plan, arguments)
+
+        if not plan.simple:
+            return in_turn
+        quick = instance.bind(plan)
 
         async def call_export(*arguments: Any) -> Any:
-            if not simple or self._callers or self._instance is not instance:
-                async with self._in_turn():
-                    return await self._call(plan, arguments)
-            if instance.ticks != ticker.count:
-                instance.begin_call()
-            put(instance, arguments)
+            if self._callers or self._instance is not instance:
+                return await in_turn(*arguments)
             try:
-                future = begin(plan)
-                if future is not None:
+                value = quick(arguments)
+                if value is UNFINISHED:
                     async with self._in_turn():
-                        await finish(future, plan)
+                        await instance.finish(instance.unfinished, plan)
+                        value = plan.get(instance)
+            except (TypeError, ValueError):  # the caller's mistake; nothing has run
+                raise
             except BaseException as exc:
                 raise self._drop(exc) from exc.__cause__
-            return get(instance)
+            return value
 
         return call_export
 
@@ -132,8 +138,12 @@ class LiveInstance:
 
     async def run(self, function: str, *arguments: Any) -> Outcome:
         """Call an export and return its value with what it printed and cost."""
+        began = perf_counter()
         value = await self.call(function, *arguments)
-        self._opened.measure()
+        instance = self._opened
+        if not instance.spent:  # a quick call does not look at the clock
+            instance.spent = perf_counter() - began
+        instance.measure()
         return self._work.outcome(value)
 
     def _drop(self, error: BaseException) -> BaseException:

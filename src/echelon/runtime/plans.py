@@ -95,9 +95,24 @@ class FunctionPlan:
     set while calls of it use to outlast a slice on the event loop.
     """
 
-    __slots__ = ("_abi", "_get_one", "_kinds", "_packs", "_params", "_put_all",
-                 "_result_kinds", "_unpacks", "arity", "encoded", "fits", "function", "name",
-                 "returns", "simple", "slow")  # fmt: skip
+    __slots__ = (
+        "_abi",
+        "_kinds",
+        "_packs",
+        "_params",
+        "_result_kinds",
+        "_unpacks",
+        "arity",
+        "encoded",
+        "fits",
+        "function",
+        "get_one",
+        "name",
+        "put_all",
+        "returns",
+        "simple",
+        "slow",
+    )  # fmt: skip
 
     def __init__(self, function: Function, core: FuncType, abi: Abi | None) -> None:
         self.function, self.name, self.encoded = function, function.name, function.name.encode()
@@ -110,8 +125,8 @@ class FunctionPlan:
         self._result_kinds = tuple(_CORE_KINDS.get(t, -1) for t in core.results)
         self.fits = self.arity <= MAX_VALUES and self.returns <= MAX_VALUES
         self.simple = self.fits and None not in self._packs and None not in self._unpacks
-        self._get_one = self._unpacks[0] if self.simple and self.returns == 1 else None
-        self._put_all = self._make_put()
+        self.get_one = self._unpacks[0] if self.simple and self.returns == 1 else None
+        self.put_all = self._make_put()
         self.slow = False
 
     async def call(
@@ -163,12 +178,12 @@ class FunctionPlan:
         if len(arguments) != self.arity:
             self.check_count(arguments)
         try:
-            self._put_all(instance.scratch.args_buffer, arguments)
+            self.put_all(instance.scratch.args_buffer, arguments)
         except (struct.error, OverflowError, TypeError, ValueError):
-            self._put_each(instance.scratch.args_buffer, arguments)
+            self.put_each(instance.scratch.args_buffer, arguments)
 
-    def _put_each(self, buffer: Any, arguments: Sequence[Any]) -> None:
-        """Write arguments one after another, to know which one is bad."""
+    def put_each(self, buffer: Any, arguments: Sequence[Any]) -> None:
+        """Write arguments one after another; raises TypeError or ValueError that names the first bad one."""
         for position, (kind, pack, value) in enumerate(zip(self._kinds, self._packs, arguments, strict=True)):
             offset = VALUE_SIZE * position
             buffer[offset] = _KIND_BYTES[kind]
@@ -186,9 +201,9 @@ class FunctionPlan:
             pack is not None and param.type not in FORMATS
             for pack, param in zip(self._packs, self._params, strict=True)
         ):
-            return self._put_each
+            return self.put_each
         if "v128" in types or self.arity > MAX_VALUES or -1 in self._kinds:
-            return self._put_each
+            return self.put_each
         layout = struct.Struct("<" + "".join(_VALUE_LAYOUT[t] for t in types))
         pack, kinds = layout.pack_into, self._kinds
         if self.arity == 1:
@@ -224,8 +239,8 @@ class FunctionPlan:
 
     def get(self, instance: Instance) -> Any:
         """Read the results of a simple function: None, a value, or a tuple."""
-        if self._get_one is not None:
-            return self._get_one(instance.scratch.results_buffer, VALUE_OFFSET)
+        if self.get_one is not None:
+            return self.get_one(instance.scratch.results_buffer, VALUE_OFFSET)
         return tuple(self._raw_results(instance)) if self.returns else None
 
     def _raw_results(self, instance: Instance) -> list[Any]:
