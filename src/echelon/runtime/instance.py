@@ -235,8 +235,8 @@ class Instance:
     def bind(self, plan: FunctionPlan) -> Callable[[Sequence[Any]], Any]:
         """Return what makes one quick call of a simple export of a kept instance.
 
-        It gives the value, or UNFINISHED and leaves what to `finish()` in `unfinished`. The same as `begin()` with all it
-        looks up looked up before, since this is the path of every call of a kept instance.
+        It gives the value, or UNFINISHED and leaves what to `finish()` in `unfinished`. The same as `begin()` with all
+        it looks up looked up before, since this is the path of every call of a kept instance.
         """
         site, scratch, ticker = self.site, self.scratch, self.site.engine.ticker
         lib, status, trap, error = site.lib, scratch.status, scratch.trap, scratch.error
