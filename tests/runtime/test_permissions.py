@@ -252,7 +252,8 @@ def test_hosts(grant: str, allowed: list[str], refused: list[str]) -> None:
 @pytest.mark.parametrize(
     "item",
     [
-        "", "*", "*.", ".", "a..b", "http://x", "x/y", "x:0", "x:65536", "x:y", "x:", "x: 1", "*.1.2.3.4", "a*b.com",
+        "", "*", "*.", ".", "a..b", "ftp://x", "http://", "https://x/y", "HTTP://x", "://x",
+        "x/y", "x:0", "x:65536", "x:y", "x:", "x: 1", "*.1.2.3.4", "a*b.com",
         "x" * 64, "-a.com", "1.2.3.4/33", "10.0.0.1/8", "[::1", "[::1]x", "256.1.1.1",
         "a b", "a\0", 5, None, "x:١",
     ],
@@ -261,6 +262,46 @@ def test_bad_hosts(item: object) -> None:
     """What is no host, port or network is refused."""
     with pytest.raises(ConfigError, match=r"permissions\.net: "):
         Permissions(net=[item])
+
+
+def test_schemes_of_hosts() -> None:
+    """A host with a scheme is granted for requests of that scheme only, and denied for them only."""
+    permissions = Permissions(net=["https://example.com", "http://*.example.org:8080", "https://10.0.0.0/8"])
+    assert permissions.check_net("example.com", 443, "https")
+    assert permissions.check_net("a.example.org", 8080, "http")
+    assert permissions.names_address("10.1.1.1", 443, "https")
+    for host, port, scheme in (
+        ("example.com", 80, "http"),
+        ("example.com", 443, None),
+        ("a.example.org", 8080, "https"),
+        ("a.example.org", 80, "http"),
+        ("10.1.1.1", 80, "http"),
+    ):
+        assert not permissions.check_net(host, port, scheme), (host, port, scheme)
+    assert Permissions.parse(permissions.to_dict()) == permissions
+    denied = Permissions(net=True, deny=Permissions(net=["http://example.com"]))
+    assert denied.check_net("example.com", 443, "https")
+    assert not denied.check_net("example.com", 80, "http")
+    assert not denied.check_net("example.com", 80)
+    one, two = Permissions(net=["https://example.com"]), Permissions(net=["*.com:443", "http://example.com"])
+    assert one.narrow(two) == Permissions(net=["https://example.com:443"])
+    assert one.narrow(Permissions(net=["http://example.com"])).net == ()
+
+
+def test_addresses_of_granted_hosts() -> None:
+    """An inner address is reached only where it is named too; a denial of an address wins; the message says so."""
+    permissions = Permissions(net=["db.example", "10.0.0.5:5432"], deny=Permissions(net=["93.0.0.0/8"]))
+    permissions.require_address("db.example", "10.0.0.5", 5432, public=False)
+    permissions.require_address("db.example", "8.8.8.8", 1, public=True)
+    for address, public, grant in (
+        ("10.0.0.6", False, "--allow-net=db.example,10.0.0.6"),
+        ("fd00::1", False, "--allow-net=db.example,[fd00::1]"),
+        ("93.1.1.1", True, "--allow-net=db.example,93.1.1.1 and without --deny-net=93.0.0.0/8"),
+    ):
+        assert not permissions.check_address(address, 5432, public=public)
+        with pytest.raises(PermissionDenied) as caught:
+            permissions.require_address("db.example", address, 5432, public=public)
+        assert caught.value.grant == grant
 
 
 @pytest.mark.parametrize("host", ["", "a b", "a\0b", "x" * 300, "[::1", "..", "999.1.1.1", "\ud800"])

@@ -24,6 +24,7 @@ from echelon.runtime.component.imports import ComponentImports
 from echelon.runtime.component.loading import read_component
 from echelon.runtime.engine import Engine
 from echelon.runtime.executor import Executor
+from echelon.runtime.guest_fetch import GuestFetch
 from echelon.runtime.guest_kit import GuestKit
 from echelon.runtime.guest_kv import GuestKv
 from echelon.runtime.host import Call, HostModule
@@ -33,6 +34,7 @@ from echelon.runtime.lifecycle import Events, Phase
 from echelon.runtime.limits import KIB, MIB, Limits
 from echelon.runtime.loader import Loaded, read_module
 from echelon.runtime.module import Module
+from echelon.runtime.outbound import Outbound
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.pools import Pool, Pools
 from echelon.runtime.wasi import Wasi
@@ -109,8 +111,11 @@ class Runtime:
         self.functions = HostFunctions()
         self.kv: Kv | None = None
         """The store that guests may be granted keys of; an application sets its own."""
+        self.net = Outbound()
+        """Makes the HTTP requests of guests, and adds the credentials that it is given."""
         self.providers: list[HostModule] = [
-            Wasi(), GuestKit(), AssemblyScriptEnv(), self.functions, GuestKv(lambda: self.kv),
+            Wasi(), GuestKit(), AssemblyScriptEnv(), self.functions,
+            GuestKv(lambda: self.kv), GuestFetch(lambda: self.net),
         ]  # fmt: skip
         self.component_imports = ComponentImports()
         """Python functions and resources that components may import, besides WASI."""
@@ -199,6 +204,7 @@ class Runtime:
         if self._own_generator is not None:
             await self._own_generator.close()
             self._own_generator = self._generator = None
+        self.net.close()
         if self.phase is not Phase.STOPPED:
             self._become(Phase.STOPPED)
 

@@ -30,6 +30,7 @@ _ENV_NAME: Final = re.compile(r"[^=\0*]+\*?|\*")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC: Final = re.compile(r"\d+|0x[0-9a-f]*")
 MAX_PORT: Final = 65535
+SCHEMES: Final = ("https", "http")
 
 
 class Pattern(Protocol):
@@ -174,43 +175,54 @@ def join_host(host: str, port: int) -> str:
 class Host:
     """A host, all hosts below a domain (`*.example.com`), or a network (`10.0.0.0/8`), on one port or on all.
 
-    `name` is "" for a network.
+    `name` is "" for a network. With a `scheme` (`https://example.com`) only requests of that scheme. A target is
+    (host, port), or (host, port, scheme) where that is known.
     """
 
     name: str
     port: int | None = None
     network: Network | None = None
+    scheme: str | None = None
 
     @classmethod
     def parse(cls, permission: str, item: object) -> Host:
         bad = _bad(
             permission,
             item,
-            'a host; write "example.com", "*.example.com", "example.com:443", "10.0.0.0/8" or "[::1]:80"'
-            " (True, or the option without a list, grants every host)",
+            'a host; write "example.com", "*.example.com", "example.com:443", "https://example.com", "10.0.0.0/8"'
+            ' or "[::1]:80" (True, or the option without a list, grants every host)',
         )
         if not isinstance(item, str):
             raise bad
-        host, port = _split_port(item)
+        scheme, separator, rest = item.partition("://")
+        if separator and scheme not in SCHEMES:
+            raise bad
+        host, port = _split_port(rest if separator else item)
+        scheme_or_none = scheme if separator else None
         try:
             if port is not None and not (port.isascii() and port.isdecimal() and 0 < int(port) <= MAX_PORT):
                 raise bad
             number = None if port is None else int(port)
             if "/" in host:
-                return cls("", number, ipaddress.ip_network(host.removeprefix("[").removesuffix("]")))
+                network = ipaddress.ip_network(host.removeprefix("[").removesuffix("]"))
+                return cls("", number, network, scheme_or_none)
             wild = host.startswith("*.")
             name = normal_host(host.removeprefix("*."))
         except ValueError as exc:
             raise bad from exc
         if wild and parse_address(name) is not None:
             raise bad
-        return cls("*." + name if wild else name, number)
+        return cls("*." + name if wild else name, number, None, scheme_or_none)
 
-    def covers(self, target: tuple[str, int | None]) -> bool:
-        host, port = target
+    def covers(self, target: tuple[Any, ...]) -> bool:
+        host, port, *scheme = target
+        if self.scheme is not None and scheme and scheme[0] != self.scheme:
+            return False
         return (self.port is None or self.port == port) and self._covers_host(host)
 
-    grants = covers
+    def grants(self, target: tuple[Any, ...]) -> bool:
+        # What is asked without a scheme might be of another one.
+        return (self.scheme is None or len(target) > 2) and self.covers(target)
 
     def _covers_host(self, host: str) -> bool:
         if self.network is not None:
@@ -233,17 +245,18 @@ class Host:
     def meet(self, other: Host) -> Host | None:
         if self.port is not None and other.port is not None and self.port != other.port:
             return None
+        if self.scheme is not None and other.scheme is not None and self.scheme != other.scheme:
+            return None
         port = other.port if self.port is None else self.port
         for wide, narrow in ((self, other), (other, self)):
             if wide._covers(narrow):
-                return Host(narrow.name, port, narrow.network)
+                return Host(narrow.name, port, narrow.network, self.scheme or other.scheme)
         return None
 
     def plain(self) -> str:
         host = self.name if self.network is None else str(self.network)
-        if self.port is None:
-            return host
-        return join_host(host, self.port)
+        prefix = "" if self.scheme is None else f"{self.scheme}://"
+        return prefix + (host if self.port is None else join_host(host, self.port))
 
 
 def _split_port(item: str) -> tuple[str, str | None]:

@@ -258,24 +258,48 @@ class Permissions:
         """Raise PermissionDenied unless the guest may write `path`, links followed."""
         self.require_path("write", os.path.realpath(path), shown=os.fspath(path))
 
-    def check_net(self, host: str, port: int) -> bool:
-        """Tell whether the guest may reach `host:port`.
+    def check_net(self, host: str, port: int, scheme: str | None = None) -> bool:
+        """Tell whether the guest may reach `host:port`; without a scheme, by any scheme.
 
-        Names are not resolved: whoever connects must ask again with the address, see `denies_address`.
+        Names are not resolved: whoever connects must ask again with the address, see `require_address`.
         """
-        return self._check_host("net", host, port)
+        return self._check_host("net", host, port, scheme)
 
-    def require_net(self, host: str, port: int) -> None:
+    def require_net(self, host: str, port: int, scheme: str | None = None) -> None:
         """Raise PermissionDenied unless the guest may reach `host:port`; an impossible host is denied too."""
-        self._require_host("net", host, port)
+        self._require_host("net", host, port, scheme)
 
-    def denies_address(self, address: str, port: int) -> bool:
+    def check_address(self, address: str, port: int, scheme: str | None = None, *, public: bool) -> bool:
+        """Tell whether a granted host may be reached at this address: one that is not `public` must be named."""
+        if self.denies_address(address, port, scheme):
+            return False
+        return public or self.names_address(address, port, scheme)
+
+    def require_address(
+        self, host: str, address: str, port: int, scheme: str | None = None, *, public: bool
+    ) -> None:
+        """Raise PermissionDenied unless a granted host may be reached at this address, which it was resolved to."""
+        if self.check_address(address, port, scheme, public=public):
+            return
+        target = _host_target(address, port, scheme)
+        names = dict.fromkeys(f"[{name}]" if ":" in name else name for name in (normal_host(host), target[0]))
+        denial = self._denial("net", target)
+        if self._audit is not None:
+            self._audit[0].write(self._audit[1], "net", join_host(target[0], port), False)
+        grant = f"--allow-net={','.join(names)}"
+        raise PermissionDenied(
+            "net", join_host(target[0], port), grant if denial is None else f"{grant} and without {denial}"
+        )
+
+    def denies_address(self, address: str, port: int, scheme: str | None = None) -> bool:
         """Tell whether a denial names this address, which a granted name was resolved to."""
-        return self._denial("net", (normal_host(address), port)) is not None
+        return self._denial("net", _host_target(address, port, scheme)) is not None
 
-    def names_address(self, address: str, port: int) -> bool:
+    def names_address(self, address: str, port: int, scheme: str | None = None) -> bool:
         """Tell whether a grant names this address or its network, as private ones need; True does not."""
-        return isinstance(self._rules["net"], tuple) and self._check("net", (normal_host(address), port))
+        return isinstance(self._rules["net"], tuple) and self._check(
+            "net", _host_target(address, port, scheme)
+        )
 
     def check_import(self, host: str, port: int) -> bool:
         """Tell whether code may be loaded from `host:port`."""
@@ -296,19 +320,20 @@ class Permissions:
         first = key[0] if key and isinstance(key[0], str) and "/" not in key[0] and "," not in key[0] else ""
         self._require("kv", key, shown, f"--allow-kv={first}" if first else "--allow-kv")
 
-    def _check_host(self, kind: str, host: str, port: int) -> bool:
+    def _check_host(self, kind: str, host: str, port: int, scheme: str | None = None) -> bool:
         try:
-            return self._check(kind, (normal_host(host), port))
+            return self._check(kind, _host_target(host, port, scheme))
         except ValueError:
             return False
 
-    def _require_host(self, kind: str, host: str, port: int) -> None:
+    def _require_host(self, kind: str, host: str, port: int, scheme: str | None = None) -> None:
         try:
-            name = normal_host(host)
+            target = _host_target(host, port, scheme)
         except ValueError as exc:
             raise PermissionDenied(kind, join_host(host, port), "a valid host name") from exc
+        name = target[0]
         bracketed = f"[{name}]" if ":" in name else name
-        self._require(kind, (name, port), join_host(name, port), f"--allow-{kind}={bracketed}")
+        self._require(kind, target, join_host(name, port), f"--allow-{kind}={bracketed}")
 
     # Paths that are known to have no links in them, for WASI ---------------------------------------------
 
@@ -365,6 +390,12 @@ def _union(one: Permissions | None, two: Permissions | None) -> Permissions | No
         else:
             rules[kind] = tuple(dict.fromkeys((a or ()) + (b or ()))) or None
     return Permissions._of(rules, None, None)
+
+
+def _host_target(host: str, port: int, scheme: str | None) -> tuple[Any, ...]:
+    """Return what host patterns are compared with; raises ValueError."""
+    name = normal_host(host)
+    return (name, port) if scheme is None else (name, port, scheme)
 
 
 def _spell(item: Any) -> str:

@@ -33,6 +33,10 @@ declare function kvList(request: usize, length: i32): i32;
 @external("echelon", "kv_atomic")
 declare function kvAtomic(request: usize, length: i32): i32;
 
+// @ts-ignore: decorator
+@external("echelon", "fetch")
+declare function doFetch(request: usize, length: i32): i32;
+
 function taken(length: i32): ArrayBuffer | null {
   if (length < 0) return null;
   const buffer = new ArrayBuffer(length);
@@ -544,5 +548,80 @@ export namespace kv {
 
   export function atomic(): Atomic {
     return new Atomic();
+  }
+}
+
+/** HTTP requests, made by the host. The hosts must be granted; names of headers are in lower case. */
+export namespace net {
+  export class Request {
+    method: string = "GET";
+    headers: Map<string, string> = new Map();
+    body: ArrayBuffer = new ArrayBuffer(0);
+    /** Whether redirects are followed, at most 5 of them. */
+    follow: bool = true;
+
+    constructor(public url: string) {}
+
+    /** Set a header. */
+    header(name: string, value: string): Request {
+      this.headers.set(name, value);
+      return this;
+    }
+
+    /** Send a text; without a method of its own the request becomes a POST. */
+    text(content: string, type: string = "text/plain; charset=utf-8"): Request {
+      if (this.method == "GET") this.method = "POST";
+      this.headers.set("content-type", type);
+      this.body = String.UTF8.encode(content);
+      return this;
+    }
+  }
+
+  export class Response {
+    /** 0 when there is no answer; `text()` says why. */
+    status: i32 = 0;
+    url: string = "";
+    headers: Map<string, string> = new Map();
+    body: ArrayBuffer = new ArrayBuffer(0);
+
+    get ok(): bool {
+      return this.status >= 200 && this.status < 300;
+    }
+
+    text(): string {
+      return String.UTF8.decode(this.body);
+    }
+  }
+
+  /** Make a request. A host that is not granted stops the call; a network that fails is a status of 0. */
+  export function fetch(request: Request): Response {
+    const writer = new Writer();
+    writer.number(1);
+    writer.text(request.method);
+    writer.text(request.url);
+    writer.number(i32(!request.follow));
+    writer.headers(request.headers);
+    writer.bytes(request.body);
+    const buffer = writer.buffer();
+    const answer = taken(doFetch(changetype<usize>(buffer), buffer.byteLength));
+    const response = new Response();
+    if (answer === null) return response;
+    const reader = new Reader(answer);
+    if (reader.number() != 1) throw new Error("this guest speaks version 1 of Echelon's HTTP ABI");
+    response.status = reader.number();
+    response.url = reader.text();
+    for (let left = reader.number(); left > 0; left--) {
+      const name = reader.text();
+      const value = reader.text();
+      const before = response.headers.has(name) ? response.headers.get(name) + ", " : "";
+      response.headers.set(name, before + value);
+    }
+    response.body = reader.bytes();
+    return response;
+  }
+
+  /** Get what is at an address. */
+  export function get(url: string): Response {
+    return fetch(new Request(url));
   }
 }
