@@ -27,6 +27,7 @@ MAX_EXPORTS: Final = 10_000
 MAX_FUNCTIONS: Final = 60_000
 MAX_GLOBALS: Final = 10_000
 MAX_TABLES: Final = 16
+MAX_TABLE_ELEMENTS: Final = 1_000_000
 MAX_ELEMENTS: Final = 500_000
 MAX_DATA_SEGMENTS: Final = 50_000
 MAX_CUSTOM: Final = 1_000
@@ -96,6 +97,7 @@ class ModuleInfo:
     start: int | None = None
     elements: int = 0
     custom: dict[str, tuple[int, int]] = field(default_factory=dict)
+    custom_sections: int = 0
     bodies: list[tuple[int, int]] = field(default_factory=list)
     growing: dict[int, bool] = field(default_factory=dict)
     """What is known of functions that trapped: whether they grow the memory, by their place in `bodies`."""
@@ -243,6 +245,11 @@ def _not_a_module(data: bytes) -> str:
 
 
 def _check(info: ModuleInfo) -> None:
+    elements = sum(table.minimum for table in info.tables)
+    if elements > MAX_TABLE_ELEMENTS:
+        raise InvalidModule(
+            f"the tables begin with {elements} elements together, at most {MAX_TABLE_ELEMENTS} are accepted"
+        )
     if len(info.memories) > 1:
         raise InvalidModule(f"the module has {len(info.memories)} memories, one is accepted")
     total = len(info.imported_functions) + len(info.functions)
@@ -256,7 +263,8 @@ def _check(info: ModuleInfo) -> None:
 
 def _custom(info: ModuleInfo, reader: Reader) -> None:
     name = reader.name()
-    if len(info.custom) >= MAX_CUSTOM:
+    info.custom_sections += 1
+    if info.custom_sections > MAX_CUSTOM:
         raise InvalidModule(f"the module has more than {MAX_CUSTOM} custom sections")
     info.custom.setdefault(name, (reader.pos, reader.end))
 

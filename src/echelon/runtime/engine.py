@@ -20,6 +20,9 @@ HOST_STACK: Final = 1536 * KIB
 MAX_TABLE: Final = 1_000_000
 """Elements of all tables of one instance."""
 
+MAX_TABLES: Final = 16
+"""Tables of one instance; every slot has room for them, or a few guests could leave none for the others."""
+
 COMPONENT_MODULES: Final = 64
 """Core modules that one instance of a component may be made of."""
 
@@ -113,9 +116,9 @@ class Engine:
         put("total_stacks", slots)
         put("total_core_instances", slots * COMPONENT_MODULES if profile.components else slots)
         put("total_memories", slots * COMPONENT_MEMORIES if profile.components else slots)
-        put("total_tables", slots * (COMPONENT_TABLES if profile.components else 2))
+        put("total_tables", slots * (COMPONENT_TABLES if profile.components else MAX_TABLES))
         put("max_memories_per_module", 1)
-        put("max_tables_per_module", 16)
+        put("max_tables_per_module", MAX_TABLES)
         put("table_elements", MAX_TABLE)
         put("max_memory_size", profile.max_memory)
         put("max_unused_warm_slots", min(profile.instances, 64))

@@ -44,7 +44,9 @@ _UNREACHABLE: Final = 9
 _OUT_OF_FUEL: Final = 11
 _ALLOCATION_FAILED: Final = re.compile(r"rust_oom|handle_alloc_error|rg_oom|alloc_error_handler")
 _MAX_FRAMES: Final = 32
-_MEMORY_LIMIT: Final = re.compile(r"memory minimum size|memory minimum|exceeds memory limits")
+_MAX_NAME: Final = 256
+"""Bytes of a function's name that are shown; a module chooses its own names."""
+_MEMORY_LIMIT: Final = re.compile(r"memory minimum|exceeds memory limits|exceeds table limits")
 
 
 def read_frames(native: Native, fill: Any, source: Any, info: ModuleInfo) -> tuple[Frame, ...]:
@@ -57,7 +59,7 @@ def read_frames(native: Native, fill: Any, source: Any, info: ModuleInfo) -> tup
         index = native.lib.wasm_frame_func_index(frame)
         name = native.lib.wasmtime_frame_func_name(frame)
         text = (
-            bytes(native.ffi.buffer(name.data, name.size)).decode("utf-8", "replace")
+            bytes(native.ffi.buffer(name.data, min(name.size, _MAX_NAME))).decode("utf-8", "replace")
             if name != native.null
             else info.function_name(index)
         )

@@ -76,7 +76,9 @@ class Loaded:
         out = native.ffi.new("wasmtime_module_t **")
         error = native.lib.wasmtime_module_deserialize(engine.handle, code, len(code), out)
         if error != native.null:
-            raise InvalidModule(f"its native code cannot be used: {native.take_error(error)}")
+            causes = [line.strip() for line in native.take_error(error).splitlines()]
+            message = ": ".join(line for line in causes if line and line != "Caused by:")
+            raise InvalidModule(f"its native code cannot be used: {message}")
         return linking.link(engine, out[0], self.functions, calls)
 
     def close(self) -> None:
