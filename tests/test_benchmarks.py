@@ -209,6 +209,10 @@ def test_a_missing_load_generator_names_the_setup(monkeypatch: pytest.MonkeyPatc
         servers.cores()
 
 
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @linux
 def test_a_server_runs_paused_until_it_is_measured(tmp_path: Path) -> None:
     """A bare application answers through Echelon's server, stands still afterwards, and can be stopped."""
@@ -216,8 +220,10 @@ def test_a_server_runs_paused_until_it_is_measured(tmp_path: Path) -> None:
     server = servers.Server("bare", servers.echelon("benchmarks.apps.bare_rsgi:app"), core, tmp_path)
     try:
         server.wait()
-        state = Path(f"/proc/{server._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        assert state == "T"
+        deadline = time.monotonic() + 5
+        while _state(server._process.pid) != "T" and time.monotonic() < deadline:
+            time.sleep(0.01)  # a signal takes effect when its process is next scheduled
+        assert _state(server._process.pid) == "T"
         assert server._processor_time() > 0
     finally:
         server.stop()

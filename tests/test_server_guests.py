@@ -19,7 +19,8 @@ from echelon.runtime import native
 LOOP = """(module (memory (export "memory") 1)
   (func (export "echelon_alloc") (param i32) (result i32) i32.const 1024)
   (func (export "handle") (param i32 i32) (result i64) (loop br 0) i64.const 0))"""
-FIXED = r"""(module (memory (export "memory") 1) (data (i32.const 0) "\01\00\00\00\c8\00\00\00\00\00\00\00\02\00\00\00hi")
+FIXED = r"""(module (memory (export "memory") 1)
+  (data (i32.const 0) "\01\00\00\00\c8\00\00\00\00\00\00\00\02\00\00\00hi")
   (func (export "echelon_alloc") (param i32) (result i32) i32.const 1024)
   (func (export "handle") (param i32 i32) (result i64) i64.const 18))"""
 

@@ -16,11 +16,13 @@ FOLDER = Path(__file__).parent
 
 
 @asynccontextmanager
-async def runtime() -> AsyncIterator[Runtime]:
-    """Open a runtime with everyday settings and caches of its own."""
+async def runtime(threads: int = 0) -> AsyncIterator[Runtime]:
+    """Open a runtime with everyday settings and caches of its own; 0 threads means as many as usual."""
     with tempfile.TemporaryDirectory(prefix="echelon-bench-") as folder:
         try:
-            async with Runtime(replace(RuntimeSettings(), cache=Path(folder, "native"))) as wasm:
+            async with Runtime(
+                replace(RuntimeSettings(), cache=Path(folder, "native"), threads=threads)
+            ) as wasm:
                 yield wasm
         except EchelonError as exc:
             raise CannotRun(f"{type(exc).__name__}: {exc}") from exc
