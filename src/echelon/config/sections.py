@@ -148,6 +148,9 @@ class WasmConfig:
     max_time: float = setting(Time(), 60.0, "ceiling of any time limit")
     compile_time: float = setting(Time(), 60.0, "time of one native compilation")
     compile_memory: int = setting(Size(), 4 * GIB, "memory of one native compilation")
+    hosts: tuple[str, ...] = setting(
+        Many(Text(limit=255)), (), "hosts that modules may be loaded from by URL"
+    )
     cache: Path = setting(PathName(derived=True), UNSET, "native code; empty means native below state")
     limits: Limits = field(default=cast(Limits, None))
 

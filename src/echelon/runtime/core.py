@@ -84,6 +84,7 @@ class RuntimeSettings:
     compile_memory: int = 4 << 30
     cache: Path | None = None
     drain_time: float = 5.0
+    hosts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     def cache_directory(self) -> Path:
@@ -279,15 +280,14 @@ class Runtime:
         language: str | None = None,
         sha256: str | None = None,
     ) -> Module:
-        """Load a module from a file, the bytes of a module, or source in a language the generator knows.
+        """Load a module from a file, a URL, the bytes of a module, or source in a language the generator knows.
 
-        `language` says that a text is source itself, not the path of a file. With `sha256` the digest of the module
-        must be that one. Raises LoadError, CompileError or ToolchainMissing.
+        `language` says that a text is source itself, not the path of a file. A URL needs its host in the setting
+        `hosts`. With `sha256` the digest of the module must be that one, or it is not even compiled to native code.
+        Raises LoadError, CompileError, ToolchainMissing or, for a URL, PermissionDenied.
         """
         module = self._make(source, name, permissions, limits, language)
-        await module.load()
-        if sha256 is not None and module.digest.removeprefix("sha256:") != sha256.removeprefix("sha256:"):
-            raise LoadError(f"{module.name}: its digest is {module.digest}, not {sha256} as required")
+        await module.load(sha256)
         return module
 
     def _make(
@@ -366,6 +366,7 @@ class Runtime:
 
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
         with self.telemetry.span(WASM_LOAD, digest=digest, size=len(wasm)):
+            loaded: Loaded
             if wasm[:8] == COMPONENT_MAGIC:
                 loaded = read_component(wasm, digest, (self.component_imports,))
             else:

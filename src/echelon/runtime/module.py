@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from echelon.errors import (
     PermissionDenied,
 )
 from echelon.http.disconnect import cancel_on_disconnect
-from echelon.runtime import http_guest
+from echelon.runtime import http_guest, remote
 from echelon.runtime.binary import MAGIC
 from echelon.runtime.environment import Environment, Seed
 from echelon.runtime.host import OnOutput
@@ -98,14 +99,17 @@ class Module:
 
     # --- loading ---
 
-    async def load(self) -> None:
-        """Compile and load the module, unless that is done; raises LoadError, CompileError or ToolchainMissing."""
+    async def load(self, sha256: str | None = None) -> None:
+        """Compile and load the module, unless that is done; raises LoadError, CompileError or ToolchainMissing.
+
+        With `sha256` the module's bytes must have that digest.
+        """
         async with self._replacing:
             if self._loaded is not None:
                 return
             self._become(State.COMPILING)
             try:
-                self._loaded = await self._prepare(self._source, self._language)
+                self._loaded = await self._prepare(self._source, self._language, sha256)
             except BaseException as exc:
                 self._become(State.FAILED, exc)
                 raise
@@ -128,9 +132,15 @@ class Module:
         before, self.state = self.state, state
         self.runtime.events.tell("module", self.name, before, state, error)
 
-    async def _prepare(self, source: str | Path | bytes, language: str | None) -> Loaded:
+    async def _prepare(
+        self, source: str | Path | bytes, language: str | None, sha256: str | None = None
+    ) -> Loaded:
         """Compile and load a source; what is known of the module changes with it."""
         wasm = await self._compile(source, language)
+        if sha256 is not None:
+            digest = hashlib.sha256(wasm).hexdigest()
+            if digest != sha256.removeprefix("sha256:").lower():
+                raise LoadError(f"{self.name}: its digest is sha256:{digest}, not {sha256} as required")
         loaded = await self.runtime.prepare(wasm)
         if loaded.signature.language != "wasm":
             self.language = loaded.signature.language
@@ -142,6 +152,11 @@ class Module:
             if source[:4] != MAGIC[:4]:
                 raise LoadError(f"{self.name}: these bytes are not a WebAssembly module; name their language")
             return source
+        if isinstance(source, str) and remote.is_url(source) and language is None:
+            content = await remote.fetch(source, self.runtime.settings.hosts, self.runtime.net)
+            if content[:4] == MAGIC[:4]:
+                return content
+            source, language = _text_of(content, source), await self._language_of(source)
         if language is None:
             source = Path(source) if isinstance(source, str) else source
             if isinstance(source, Path) and source.suffix == ".wasm":
@@ -152,6 +167,10 @@ class Module:
         artifact = await generator.compile(source, language, name=self.name)
         self.cached, self.compile_ms, self.language = artifact.cached, artifact.compile_ms, artifact.language
         return artifact.wasm
+
+    async def _language_of(self, url: str) -> str:
+        generator = await self.runtime.generator()
+        return generator.language_for(remote.file_name(url))
 
     def close(self) -> None:
         """Let go of the module; its native code is freed when no call of it is left. Closing twice is a no-op."""
@@ -329,9 +348,18 @@ class Module:
 
 
 def _name_of(source: str | Path | bytes, language: str | None) -> str:
+    if isinstance(source, str) and remote.is_url(source) and language is None:
+        return Path(remote.file_name(source)).stem
     if isinstance(source, Path) or (isinstance(source, str) and language is None):
         return Path(source).stem
     return "module"
+
+
+def _text_of(content: bytes, url: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise LoadError(f'"{url}" is neither a module nor source text in UTF-8') from None
 
 
 def _read_file(path: Path) -> bytes:
