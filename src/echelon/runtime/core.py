@@ -367,6 +367,7 @@ class Runtime:
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
         with self.telemetry.span(WASM_LOAD, digest=digest, size=len(wasm)):
             loaded: Loaded
+            loaded: Loaded
             if wasm[:8] == COMPONENT_MAGIC:
                 loaded = read_component(wasm, digest, (self.component_imports,))
             else:

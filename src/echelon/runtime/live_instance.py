@@ -9,7 +9,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Final
 
-from echelon.errors import FunctionNotFound, GuestError, PermissionDenied
+from echelon.errors import ComponentError, FunctionNotFound, GuestError, PermissionDenied
 from echelon.runtime.instance import UNFINISHED, Instance
 from echelon.runtime.memory import Memory
 from echelon.runtime.plans import FunctionPlan
@@ -133,6 +133,8 @@ class LiveInstance:
             return await plan.call(instance, arguments, self._work.loaded.plans, kept=True)
         except (TypeError, ValueError):
             raise
+        except ComponentError as exc:  # a result like any other: the instance is as good as before
+            raise self._work.failed(exc) from None
         except BaseException as exc:
             raise self._drop(exc) from exc.__cause__
 

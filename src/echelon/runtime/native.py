@@ -238,10 +238,14 @@ void wasmtime_config_wasm_component_model_set(wasm_config_t *, bool);
 void wasmtime_config_wasm_component_model_async_set(wasm_config_t *, bool);
 void wasmtime_config_wasm_component_model_map_set(wasm_config_t *, bool);
 void wasmtime_config_concurrency_support_set(wasm_config_t *, bool);
-void wasmtime_pooling_allocation_config_total_component_instances_set(wasmtime_pooling_allocation_config_t *, uint32_t);
-void wasmtime_pooling_allocation_config_max_core_instances_per_component_set(wasmtime_pooling_allocation_config_t *, uint32_t);
-void wasmtime_pooling_allocation_config_max_memories_per_component_set(wasmtime_pooling_allocation_config_t *, uint32_t);
-void wasmtime_pooling_allocation_config_max_tables_per_component_set(wasmtime_pooling_allocation_config_t *, uint32_t);
+void wasmtime_pooling_allocation_config_total_component_instances_set(
+    wasmtime_pooling_allocation_config_t *, uint32_t);
+void wasmtime_pooling_allocation_config_max_core_instances_per_component_set(
+    wasmtime_pooling_allocation_config_t *, uint32_t);
+void wasmtime_pooling_allocation_config_max_memories_per_component_set(
+    wasmtime_pooling_allocation_config_t *, uint32_t);
+void wasmtime_pooling_allocation_config_max_tables_per_component_set(
+    wasmtime_pooling_allocation_config_t *, uint32_t);
 wasmtime_error_t *wasmtime_component_new(const wasm_engine_t *, const char *, size_t, wasmtime_component_t **);
 wasmtime_error_t *wasmtime_component_serialize(const wasmtime_component_t *, wasm_byte_vec_t *);
 wasmtime_error_t *wasmtime_component_deserialize(const wasm_engine_t *, const char *, size_t, wasmtime_component_t **);

@@ -96,3 +96,21 @@ class Arena:
 
     def address_of(self, pointer: Any) -> int:
         return int(self._native.ffi.cast("uintptr_t", pointer))
+
+
+class Names:
+    """The UTF-8 of the names of a type, at addresses that stay as long as the type is used."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, tuple[int, int]] = {}
+        self._kept: list[Any] = []
+
+    def place(self, arena: Arena, name: str) -> tuple[int, int]:
+        """Return size and address of a name of the type."""
+        found = self._places.get(name)
+        if found is None:
+            text = name.encode()
+            view, address = arena.locate(text)
+            self._kept += (text, view)
+            found = self._places[name] = (len(text), address)
+        return found

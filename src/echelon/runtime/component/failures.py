@@ -32,17 +32,9 @@ _UNREACHABLE: Final = 9
 _ALLOCATION_FAILED: Final = re.compile(r"rust_oom|handle_alloc_error|rg_oom|alloc_error_handler")
 _MEMORY_LIMIT: Final = re.compile(r"memory minimum size|exceeds memory limits")
 _TOO_MUCH_DATA: Final = re.compile(r"fuel allocated for hostcalls has been exhausted")
-_TOO_MANY_MEMORIES: Final = re.compile(r"memory count too high")
 
 
-def needs_more_memories(message: str) -> bool:
-    """Tell whether an instance failed because its store may hold too few memories."""
-    return _TOO_MANY_MEMORIES.search(message) is not None
-
-
-def from_message(
-    message: str, frames: tuple[Frame, ...], info: ModuleInfo, limits: Limits
-) -> EchelonError:
+def from_message(message: str, frames: tuple[Frame, ...], info: ModuleInfo, limits: Limits) -> EchelonError:
     """Return the error for what the engine says."""
     cause = _root_cause(message)
     if _MEMORY_LIMIT.search(message):
@@ -59,12 +51,14 @@ def from_message(
         code, meaning = failures.TRAPS[number]
         where = f" in {frames[0].function}" if frames else ""
         return Trap(meaning + where, code=code, frames=frames)
-    return Trap(f"the guest broke the component model's rules: {cause}", code="component-model", frames=frames)
+    return Trap(
+        f"the guest broke the component model's rules: {cause}", code="component-model", frames=frames
+    )
 
 
-def take(native: Native, error: Any) -> tuple[str, tuple[Frame, ...]]:
+def take(native: Native, error: Any, info: ModuleInfo) -> tuple[str, tuple[Frame, ...]]:
     """Return the message and the guest's stack of an error that we own, and free it."""
-    frames = failures.read_frames(native, native.lib.wasmtime_error_wasm_trace, error)
+    frames = failures.read_frames(native, native.lib.wasmtime_error_wasm_trace, error, info)
     return native.take_error(error), frames
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from echelon.errors import GuestError, LoadError
 from echelon.runtime.component import failures
 from echelon.runtime.component.arena import SLOT
-from echelon.runtime.component.linking import ComponentLinked, GuestStopped
+from echelon.runtime.component.bridge import GuestStopped
+from echelon.runtime.component.linking import ComponentLinked
 from echelon.runtime.component.types import ResourceType
 from echelon.runtime.component.values import Resource
 from echelon.runtime.engine import COMPONENT_MEMORIES, COMPONENT_MODULES, COMPONENT_TABLES, MAX_TABLE
@@ -29,6 +30,7 @@ MAX_OBJECTS: Final = 10_000
 _HEAVY_SLOTS: Final = 20_000
 """Arguments that take the engine longer to copy than the event loop should be held up."""
 
+_NOTHING: Final = bytes(SLOT)
 _numbers = itertools.count(1)
 
 
@@ -125,7 +127,7 @@ class ComponentInstance(Instance):
     def _take_failure(self) -> BaseException:
         error = self.scratch.error[0]
         self.scratch.error[0] = self.site.null
-        message, frames = failures.take(self.site.engine.native, error)
+        message, frames = failures.take(self.site.engine.native, error, self.site.info)
         kept, self.failure = self.failure, None
         return kept or failures.from_message(message, frames, self.site.info, self.limits)
 
@@ -136,7 +138,9 @@ class ComponentInstance(Instance):
         return bytes(self.scratch.results_buffer[:SLOT])
 
     def free_result(self) -> None:
+        """Free the result. The engine frees what it overwrites, so nothing may be left there."""
         self.site.lib.wasmtime_component_val_delete(self._results)
+        self.scratch.results_buffer[:SLOT] = _NOTHING
 
     def take_in(self, resource: ResourceType, address: int, *, own: bool) -> Any:
         """Return what a handle from the guest stands for: a host's object, or a Resource."""

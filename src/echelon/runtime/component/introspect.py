@@ -67,10 +67,16 @@ class _Reader:
     def component(self, handle: Any) -> ComponentType:
         lib = self._lib
         imports = self._interfaces(
-            handle, lib.wasmtime_component_type_import_count, lib.wasmtime_component_type_import_nth, host=True
+            handle,
+            lib.wasmtime_component_type_import_count,
+            lib.wasmtime_component_type_import_nth,
+            host=True,
         )
         exports = self._interfaces(
-            handle, lib.wasmtime_component_type_export_count, lib.wasmtime_component_type_export_nth, host=False
+            handle,
+            lib.wasmtime_component_type_export_count,
+            lib.wasmtime_component_type_export_nth,
+            host=False,
         )
         return ComponentType(imports, exports)
 
@@ -199,7 +205,9 @@ class _Reader:
         if kind == _TUPLE:
             nth = lib.wasmtime_component_tuple_type_types_nth
             return TupleType(
-                tuple(self._always(nth, of, i) for i in range(lib.wasmtime_component_tuple_type_types_count(of)))
+                tuple(
+                    self._always(nth, of, i) for i in range(lib.wasmtime_component_tuple_type_types_count(of))
+                )
             )
         if kind == _VARIANT:
             return VariantType(tuple(self._cases(of)))
@@ -223,15 +231,15 @@ class _Reader:
                 self._always(lib.wasmtime_component_map_type_key, of),
                 self._always(lib.wasmtime_component_map_type_value, of),
             )
-        raise InvalidModule(f"a function takes or returns {_REFUSED.get(kind, 'a type')} that is not supported")
+        raise InvalidModule(
+            f"a function takes or returns {_REFUSED.get(kind, 'a type')} that is not supported"
+        )
 
     def _cases(self, handle: Any) -> Iterator[tuple[str, AnyType | None]]:
         lib, has = self._lib, self._ffi.new("bool *")
         for position in range(lib.wasmtime_component_variant_type_case_count(handle)):
             self._spend()
             out = self._ffi.new("wasmtime_component_valtype_t *")
-            lib.wasmtime_component_variant_type_case_nth(
-                handle, position, self._name, self._size, has, out
-            )
+            lib.wasmtime_component_variant_type_case_nth(handle, position, self._name, self._size, has, out)
             name = self._text()
             yield name, (self._take(out) if has[0] else None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from echelon.runtime.component import types as wit
 from echelon.runtime.component.arena import CONTENT, ENTRY, NAME, SLOT
-from echelon.runtime.component.lower import FORMATS
+from echelon.runtime.component.lower_plain import FORMATS
 from echelon.runtime.component.values import Err, Ok, Some, Variant
 
 if TYPE_CHECKING:

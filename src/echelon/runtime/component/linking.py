@@ -6,23 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from echelon.errors import ComponentError, LinkError
-from echelon.runtime import failures, linking
-from echelon.runtime.component.arena import SLOT, Arena
-from echelon.runtime.component.imports import HostImport, ImportProvider
-from echelon.runtime.component.lift import Reading, compile_lift
-from echelon.runtime.component.lower import Mismatch, compile_lower
-from echelon.runtime.component.types import ComponentType, FunctionType, Interface, ResourceType, ResultType
-from echelon.runtime.component.values import Err, Ok
+from echelon.errors import LinkError
+from echelon.runtime import linking
+from echelon.runtime.component.bridge import Bridge, stop
+from echelon.runtime.component.imports import ImportProvider
+from echelon.runtime.component.types import ComponentType, Interface, ResourceType
 from echelon.runtime.engine import Engine
-from echelon.runtime.host import HostFunction
 
 if TYPE_CHECKING:
     from echelon.runtime.instance import Instance
-
-
-class GuestStopped(BaseException):
-    """A host function failed while its guest was suspended: the guest must not go on. Never seen by callers."""
 
 
 @dataclass(slots=True)
@@ -137,12 +129,14 @@ class _Definer:
             else:
                 self._missing.append(f'the resource "{qualified(interface.name, resource.name)}"')
         for name, type_ in interface.functions:
-            found = next((f for p in self._providers if (f := p.find(interface.name, name)) is not None), None)
+            found = next(
+                (f for p in self._providers if (f := p.find(interface.name, name)) is not None), None
+            )
             full = qualified(interface.name, name)
             if found is None:
                 self._missing.append(f'"{full}"')
             else:
-                self._add_function(place, name, _Bridge(self._engine, full, type_, found))
+                self._add_function(place, name, Bridge(self._engine, full, type_, found))
 
     def _check(self, error: Any) -> None:
         if error != self._engine.native.null:
@@ -175,7 +169,7 @@ class _Definer:
         native.lib.wasmtime_component_resource_type_delete(handle)
         self._check(error)
 
-    def _add_function(self, place: Any, name: str, bridge: _Bridge) -> None:
+    def _add_function(self, place: Any, name: str, bridge: Bridge) -> None:
         native, text = self._engine.native, name.encode()
         lib, null = native.lib, native.null
         self.has_host = True
@@ -189,7 +183,7 @@ class _Definer:
             add = lib.wasmtime_component_linker_instance_add_func
         self._check(add(place, text, len(text), callback, null, null))
 
-    def _direct(self, bridge: _Bridge) -> Any:
+    def _direct(self, bridge: Bridge) -> Any:
         engine, null = self._engine, self._engine.native.null
 
         def call_host(
@@ -204,7 +198,7 @@ class _Definer:
 
         return engine.native.ffi.callback("component_callback_t", call_host)
 
-    def _suspending(self, bridge: _Bridge) -> tuple[Any, Any]:
+    def _suspending(self, bridge: Bridge) -> tuple[Any, Any]:
         engine, ffi, lib = self._engine, self._engine.native.ffi, self._engine.native.lib
         calls = self._calls
 
@@ -227,74 +221,3 @@ class _Definer:
                 error[0] = stop(engine, instance, bridge.name, exc)
 
         return ffi.callback("component_async_callback_t", call_host), ready
-
-
-def stop(engine: Engine, instance: Any, name: str, failure: BaseException) -> Any:
-    """Keep what a host function raised and return the error that stops the guest."""
-    if instance.failure is None:
-        instance.failure = failures.from_host(failure, name)
-    return engine.native.lib.wasmtime_error_new(b"host")
-
-
-class _Bridge:
-    """One imported function: its values in both directions."""
-
-    def __init__(self, engine: Engine, name: str, type_: FunctionType, host: HostImport) -> None:
-        self._native, self.name, self.host = engine.native, name, host
-        self._lifts = [compile_lift(item) for _, item in type_.params]
-        self._result = None if type_.result is None else compile_lower(type_.result)
-        self._wraps = isinstance(type_.result, ResultType)
-        self._size = SLOT * len(type_.params)
-        self.waiting = HostFunction("", name, (), (), self._complete, suspends=True)
-
-    def lift(self, instance: Any, args: Any) -> list[Any]:
-        """Return the guest's arguments as Python values."""
-        if not self._size:
-            return []
-        reading, slots = Reading(instance), bytes(self._native.ffi.buffer(args, self._size))
-        return [lift(reading, slots, SLOT * place) for place, lift in enumerate(self._lifts)]
-
-    def call(self, instance: Any, args: Any, results: Any) -> None:
-        """Call the function and hand its result to the guest."""
-        instance.call.count()
-        values = self.lift(instance, args)
-        try:
-            value = self.host.function(instance.call, *values)
-        except ComponentError as exc:
-            value = self._error(exc)
-        self._put(instance, value, results)
-
-    async def _complete(self, _call: Any, instance: Any, values: list[Any], results: Any) -> None:
-        try:
-            try:
-                value = await self.host.function(instance.call, *values)
-            except ComponentError as exc:
-                value = self._error(exc)
-            self._put(instance, value, results)
-        except Exception as exc:
-            # The engine takes no error from a function that waited: the guest is dropped where it stands.
-            instance.failure = instance.failure or failures.from_host(exc, self.name)
-            raise GuestStopped from None
-
-    def _error(self, failure: ComponentError) -> Err:
-        if not self._wraps:
-            raise failure
-        return Err(failure.payload)
-
-    def _put(self, instance: Any, value: Any, results: Any) -> None:
-        """Give the result to the engine, which takes a copy of its own."""
-        instance.end_loans()
-        if self._result is None:
-            return
-        if self._wraps and not isinstance(value, Ok | Err):
-            value = Ok(value)
-        arena = Arena(self._native, instance)
-        block, start, address = arena.take_slots(1)
-        try:
-            self._result(arena, value, block, start)
-        except Mismatch as exc:
-            raise exc.error("its result") from None
-        source = self._native.ffi.cast("wasmtime_component_val_t *", address)
-        self._native.lib.wasmtime_component_val_clone(source, results)
-        for handle in arena.given:
-            handle.give_away()

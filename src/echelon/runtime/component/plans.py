@@ -11,7 +11,8 @@ from echelon.runtime.component.arena import SLOT, Arena
 from echelon.runtime.component.instance import ComponentInstance
 from echelon.runtime.component.lift import Reading, compile_lift
 from echelon.runtime.component.linking import qualified
-from echelon.runtime.component.lower import Mismatch, compile_lower
+from echelon.runtime.component.lower import compile_lower
+from echelon.runtime.component.lower_plain import Mismatch
 from echelon.runtime.component.types import ComponentType, FunctionType, ResultType
 from echelon.runtime.component.values import Err, Ok
 from echelon.runtime.plans import FunctionPlan
