@@ -21,7 +21,7 @@ from echelon import (
     Response,
     Runtime,
 )
-from echelon.errors import ConfigError
+from echelon.errors import ConfigError, LoadError
 from echelon.http.testing import TestClient
 from echelon.runtime import native
 from echelon.runtime.lifecycle import Lifecycle, Phase, StartError
@@ -161,11 +161,34 @@ async def test_a_core_guest_answers_http(config: Config) -> None:
       (func (export "handle") (param i32 i32) (result i64) i64.const 28))"""
     app = Application(config=config)
     app.mount("/core", app.wasm.module(native.load().wat2wasm(guest)))
-    app.mount("/none", app.wasm.module(native.load().wat2wasm(ADD)))
     async with TestClient(app) as client:
         response = await client.get("/core")
         assert (response.status_code, response.content, response.headers["k"]) == (201, b"hi", "v")
-        assert (await client.get("/none/x")).status_code == 500
+
+
+async def test_a_mounted_module_that_answers_no_http(config: Config) -> None:
+    """Mounting a module without a handler stops the start, with what it would have to export."""
+    app = Application(config=config)
+    app.mount("/none", app.wasm.module(native.load().wat2wasm(ADD), name="add"))
+    with pytest.raises(LoadError, match=r'"add" does not answer HTTP: it must export handle'):
+        await app.startup()
+    assert app.lifecycle.phase is Phase.STOPPED
+
+
+async def test_counters_and_private_files(config: Config) -> None:
+    """A counter of the store can be returned as it is; what the application writes is its owner's alone."""
+    app = Application(config=config)
+
+    @app.get("/count")
+    async def count(kv: Kv) -> Any:
+        await kv.atomic().sum(("n",), 1).commit()
+        return {"n": (await kv.get(("n",))).value}
+
+    async with TestClient(app) as client:
+        assert (await client.get("/count")).json() == {"n": 1}
+        assert (await client.get("/count")).json() == {"n": 2}
+        for path in (config.state, config.kv.path):
+            assert path.stat().st_mode & 0o077 == 0
 
 
 async def test_mounted_asgi_applications(config: Config) -> None:

@@ -136,7 +136,7 @@ def test_runtime_settings() -> None:
     assert list(shown) == list(RuntimeSettings.__dataclass_fields__)
     for name, text in shown.items():
         value = getattr(settings, name)
-        if name in ("max_memory", "compile_memory"):
+        if name in ("max_memory", "compile_memory", "cache_size"):
             assert parse_size(text) == value, name
         elif name in ("max_time", "compile_time", "drain_time"):
             assert parse_time(text) == value, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,6 +24,7 @@ from echelon.plugin.generator import Generator
 from echelon.routing import Group, Router
 from echelon.runtime.core import Runtime, RuntimeSettings
 from echelon.runtime.lifecycle import Lifecycle
+from echelon.runtime.module import Module
 from echelon.telemetry import OFF, Telemetry, configure_logging
 from echelon.types import ErrorHandler, Handler, Middleware, Receive, Scope, Send
 
@@ -99,6 +101,8 @@ class Application:
         add("application's start hooks", self._run_start_hooks, self._run_stop_hooks)
 
     async def _start_telemetry(self) -> None:
+        with suppress(OSError):  # the first component that writes there says what is wrong
+            self.config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         configure_logging(self.config.telemetry)
         self.telemetry = Telemetry.start(self.config.telemetry, self.config.state)
         self.generator.telemetry = self.wasm.telemetry = self.telemetry
@@ -137,7 +141,18 @@ class Application:
 
     async def _boot(self) -> None:
         await self.lifecycle.start()
+        try:
+            self._check_mounts()
+        except BaseException:
+            await self.lifecycle.stop()
+            raise
         self._service.freeze(telemetry=self.telemetry)
+
+    def _check_mounts(self) -> None:
+        """Raise LoadError for a mounted module that does not answer HTTP."""
+        for route in self.router.routes:
+            if isinstance(route.handler, Module):
+                route.handler.check_answers_http()
 
     def on_start(self, hook: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Run a coroutine function once everything else has started."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from echelon.errors import InvalidModule
+from echelon.runtime import code_cache
 from echelon.runtime.binary import MAGIC
 from echelon.runtime.code_cache import CodeCache
 from echelon.runtime.compile_process import NativeCompiler
@@ -55,6 +57,19 @@ def test_what_fails_its_check_is_not_used(tmp_path: Path, damage: str) -> None:
         path.write_bytes(cache.path("engine", "sha256:" + "cd" * 32).read_bytes())
     assert cache.read("engine", DIGEST) is None
     assert not path.exists()
+
+
+def test_the_oldest_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its size the cache drops what was used longest ago; reading counts as use."""
+    monkeypatch.setattr(code_cache, "_WRITES_BETWEEN_SWEEPS", 1)
+    cache = CodeCache(tmp_path / "c", size=3_500)
+    digests = [f"sha256:{n:064}" for n in range(4)]
+    for age, digest in enumerate(digests[:3]):
+        cache.write("engine", digest, b"x" * 1000)
+        os.utime(cache.path("engine", digest), (age, age))
+    assert cache.read("engine", digests[0]) is not None
+    cache.write("engine", digests[3], b"x" * 1000)
+    assert [cache.read("engine", digest) is not None for digest in digests] == [True, False, True, True]
 
 
 async def test_a_corrupt_file_is_rebuilt(tmp_path: Path, wat: Callable[[str], bytes]) -> None:

@@ -152,6 +152,7 @@ class WasmConfig:
         Many(Text(limit=255)), (), "hosts that modules may be loaded from by URL"
     )
     cache: Path = setting(PathName(derived=True), UNSET, "native code; empty means native below state")
+    cache_size: int = setting(Size(), 4 * GIB, "size at which the oldest native code is dropped")
     limits: Limits = field(default=cast(Limits, None))
 
     def __post_init__(self) -> None:

@@ -37,7 +37,15 @@ PROBLEM_TYPES: Mapping[int, str] = {
     504: "urn:echelon:timeout",
 }
 
-encode_json = msgspec.json.Encoder().encode
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for a number of a kind of its own, such as `U64`; raises TypeError for others."""
+    if isinstance(value, int):
+        return int(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+encode_json = msgspec.json.Encoder(enc_hook=_plain).encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import random
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -135,8 +136,14 @@ def check_path(path: str | os.PathLike[str]) -> str:
 
 
 def open_connections(path: str, durability: str) -> Connections:
-    """Open or create the store at a checked path; blocks on the disk and on others that open it too."""
+    """Open or create the store at a checked path; blocks on the disk and on others that open it too.
+
+    A new file can be read by its owner only; the files that SQLite puts beside it have the same mode.
+    """
     try:
+        if path != MEMORY:
+            with suppress(OSError):  # SQLite says better what is wrong with a path
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         if path == MEMORY:
             memory = apsw.Connection(MEMORY)
             _create(memory)

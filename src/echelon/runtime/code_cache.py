@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from echelon.errors import ConfigError
+from echelon.runtime.limits import GIB
 
 log = logging.getLogger("echelon.runtime")
 
 _MAGIC: Final = b"echelon-code-1\0\0"
 _MAC: Final = hashlib.sha256().digest_size
 _LOCKS: Final = 64
+_WRITES_BETWEEN_SWEEPS: Final = 32
 
 
 def private_directory(path: Path) -> Path:
@@ -43,10 +45,12 @@ def private_directory(path: Path) -> Path:
 
 
 class CodeCache:
-    """The directory of compiled modules."""
+    """The directory of compiled modules, at most `size` bytes of them; what was not used for longest goes first."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, size: int = 4 * GIB) -> None:
         self._directory = private_directory(directory)
+        self._size = size
+        self._writes = 0
         self._key = self._read_key()
 
     def _read_key(self) -> bytes:
@@ -77,6 +81,8 @@ class CodeCache:
         code = content[len(_MAGIC) + _MAC :]
         found = content[len(_MAGIC) : len(_MAGIC) + _MAC]
         if content[: len(_MAGIC)] == _MAGIC and hmac.compare_digest(found, self._mac(code_key, digest, code)):
+            with contextlib.suppress(OSError):  # another process may drop it just now
+                os.utime(path)
             return code
         log.warning("native code of %s failed its check and is built again", digest)
         self.discard(code_key, digest)
@@ -95,6 +101,23 @@ class CodeCache:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+        if self._writes % _WRITES_BETWEEN_SWEEPS == 0:
+            self._sweep()
+        self._writes += 1
+
+    def _sweep(self) -> None:
+        """Drop what was used longest ago until the rest fits; a module in use has its code in memory."""
+        found = []
+        for path in self._directory.glob("*/*.cwasm"):
+            with contextlib.suppress(OSError):
+                entry = path.stat()
+                found.append((entry.st_mtime, entry.st_size, path))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total <= self._size:
+                break
+            path.unlink(missing_ok=True)
+            total -= size
 
     def discard(self, code_key: str, digest: str) -> None:
         self.path(code_key, digest).unlink(missing_ok=True)

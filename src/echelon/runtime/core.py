@@ -31,7 +31,7 @@ from echelon.runtime.host import Call, HostModule
 from echelon.runtime.host_functions import F, HostFunctions
 from echelon.runtime.instance import Instance, Site
 from echelon.runtime.lifecycle import Events, Phase
-from echelon.runtime.limits import KIB, MIB, Limits
+from echelon.runtime.limits import GIB, KIB, MIB, Limits
 from echelon.runtime.loader import Loaded, read_module
 from echelon.runtime.module import Module
 from echelon.runtime.outbound import Outbound
@@ -83,6 +83,7 @@ class RuntimeSettings:
     compile_time: float = 60.0
     compile_memory: int = 4 << 30
     cache: Path | None = None
+    cache_size: int = 4 * GIB
     drain_time: float = 5.0
     hosts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
@@ -162,7 +163,7 @@ class Runtime:
         if self.running:
             return
         directory = private_directory(self.settings.cache_directory())
-        self._cache = CodeCache(directory)
+        self._cache = CodeCache(directory, self.settings.cache_size)
         self._compiler = NativeCompiler(
             directory, seconds=self.settings.compile_time, memory=self.settings.compile_memory
         )
@@ -366,7 +367,6 @@ class Runtime:
 
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
         with self.telemetry.span(WASM_LOAD, digest=digest, size=len(wasm)):
-            loaded: Loaded
             loaded: Loaded
             if wasm[:8] == COMPONENT_MAGIC:
                 loaded = read_component(wasm, digest, (self.component_imports,))

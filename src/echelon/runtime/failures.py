@@ -44,6 +44,7 @@ _UNREACHABLE: Final = 9
 _OUT_OF_FUEL: Final = 11
 _ALLOCATION_FAILED: Final = re.compile(r"rust_oom|handle_alloc_error|rg_oom|alloc_error_handler")
 _MAX_FRAMES: Final = 32
+_UNKNOWN_OFFSET: Final = (1 << 64) - 1
 _MAX_NAME: Final = 256
 """Bytes of a function's name that are shown; a module chooses its own names."""
 _MEMORY_LIMIT: Final = re.compile(r"memory minimum|exceeds memory limits|exceeds table limits")
@@ -63,7 +64,8 @@ def read_frames(native: Native, fill: Any, source: Any, info: ModuleInfo) -> tup
             if name != native.null
             else info.function_name(index)
         )
-        frames.append(Frame(text, int(index), int(native.lib.wasm_frame_module_offset(frame))))
+        offset = int(native.lib.wasm_frame_module_offset(frame))
+        frames.append(Frame(text, int(index), 0 if offset == _UNKNOWN_OFFSET else offset))
     native.lib.wasm_frame_vec_delete(vector)
     return tuple(frames)
 

@@ -315,13 +315,17 @@ class Module:
         """Keep one instance for several calls: `async with module.instance() as live: await live.call(…)`."""
         return LiveInstance(Work(self, self._ready, limits, permissions, seed=seed))
 
+    def check_answers_http(self) -> None:
+        """Raise LoadError when the module cannot be mounted."""
+        http_guest.check_handles(self._ready, self.name)
+
     async def __echelon_handle__(self, request: Request) -> Response:
         """Answer an HTTP request in a fresh instance, for `app.mount("/path", module)`.
 
         What the guest does wrong is the client's 502 or 504; the details go to the log.
         """
+        self.check_answers_http()
         loaded = self._ready
-        http_guest.check_handles(loaded, self.name)
         content = await http_guest.encode_request(request)
         work = Work(self, loaded, None, None)
         try:

@@ -153,8 +153,8 @@ class Wasi:
         self._functions = MappingProxyType({name: self._bind(name, t, f) for name, t, f in _FUNCTIONS})
 
     def modules(self) -> Sequence[str]:
-        """Return the names of the modules that `find` knows something about."""
-        return (MODULE, OLD_MODULE)
+        """Return the names of the modules that `find` knows functions of."""
+        return (MODULE,)
 
     def find(self, wanted: Import) -> HostFunction | None:
         """Return the function an import names; raises LinkError for a wrong type and for WASI before preview 1."""
