@@ -140,6 +140,7 @@ class Stage:
 
     runtime: Runtime
     neighbour: Module
+    puppet: Module | None = None
     calls: int = 0
     wrong: list[object] = field(default_factory=list)
 
@@ -220,3 +221,8 @@ class Stage:
             if case.code:
                 assert isinstance(caught.value, Trap)
                 assert caught.value.code == case.code
+
+
+def named_after(value: Any) -> str:
+    """Name a parameter after the function it is."""
+    return str(value.__name__).replace("_", " ")

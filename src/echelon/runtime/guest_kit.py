@@ -65,9 +65,14 @@ def _write_file(call: Call, path: int, length: int, data: int, size: int) -> int
             f'the guest wrote {size} bytes to "{name}" in one call, at most {MAX_FILE} are accepted'
         )
     content = memoryview(call.guest_memory().read(data, size))
-    with _opened(call, name, write=True) as number:
-        while content:
-            content = content[os.write(number, content) :]
+    try:
+        with _opened(call, name, write=True) as number:
+            while content:
+                content = content[os.write(number, content) :]
+    except (FileNotFoundError, NotADirectoryError):
+        raise GuestError(
+            f'the file "{name}" cannot be written by the guest: its directory does not exist'
+        ) from None
     return 0
 
 
