@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from echelon.errors import ConfigError, EchelonError, LoadError
+from echelon.errors import ConfigError, EchelonError, InvalidModule, LoadError
 from echelon.runtime import failures
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
+from echelon.runtime.audit import AuditLog
 from echelon.runtime.binary import COMPONENT_MAGIC
-from echelon.runtime.code_cache import CodeCache, private_directory
-from echelon.runtime.compile_process import NativeCompiler
 from echelon.runtime.component.imports import ComponentImports
 from echelon.runtime.component.loading import read_component
 from echelon.runtime.engine import Engine
@@ -31,12 +28,15 @@ from echelon.runtime.host import Call, HostModule
 from echelon.runtime.host_functions import F, HostFunctions
 from echelon.runtime.instance import Instance, Site
 from echelon.runtime.lifecycle import Events, Phase
-from echelon.runtime.limits import GIB, KIB, MIB, Limits
+from echelon.runtime.limits import KIB, MIB, Limits
+from echelon.runtime.linking import Linked
 from echelon.runtime.loader import Loaded, read_module
 from echelon.runtime.module import Module
+from echelon.runtime.native_code import NativeCode
 from echelon.runtime.outbound import Outbound
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.pools import Pool, Pools
+from echelon.runtime.settings import RuntimeSettings as RuntimeSettings
 from echelon.runtime.wasi import Wasi
 from echelon.telemetry import (
     CALLS_WAITING,
@@ -71,30 +71,6 @@ class SourceCompiler(Protocol):
     ) -> Artifact: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeSettings:
-    """How large the runtime is; sizes are bytes, times seconds. The fields are those of `[wasm]`."""
-
-    instances: int = 256
-    queue: int = 10_000
-    threads: int = 0
-    max_memory: int = 256 * MIB
-    max_time: float = 60.0
-    compile_time: float = 60.0
-    compile_memory: int = 4 << 30
-    cache: Path | None = None
-    cache_size: int = 4 * GIB
-    drain_time: float = 5.0
-    hosts: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-
-    def cache_directory(self) -> Path:
-        if self.cache is not None:
-            return self.cache
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        return Path(base) / "echelon" / "native"
-
-
 class Runtime:
     """Runs WebAssembly in this process: `async with Runtime() as wasm: module = await wasm.load("fib.wat")`.
 
@@ -113,6 +89,8 @@ class Runtime:
         self.functions = HostFunctions()
         self.kv: Kv | None = None
         """The store that guests may be granted keys of; an application sets its own."""
+        self.audit: AuditLog | None = None
+        """Where uses of permissions are recorded while the runtime runs; `settings.audit` names the file."""
         self.net = Outbound()
         """Makes the HTTP requests of guests, and adds the credentials that it is given."""
         self.providers: list[HostModule] = [
@@ -133,11 +111,8 @@ class Runtime:
         """Tells of every step in the life of the runtime and its modules."""
         self.kept: set[LiveInstance] = set()
         """Instances that somebody keeps."""
-        self.compiled = 0
-        """Modules that were compiled to native code, not taken from the cache."""
         self._executor: Executor | None = None
-        self._cache: CodeCache | None = None
-        self._compiler: NativeCompiler | None = None
+        self._code: NativeCode | None = None
 
     # --- start and stop ---
 
@@ -154,6 +129,11 @@ class Runtime:
         return self._pools
 
     @property
+    def compiled(self) -> int:
+        """How many modules were compiled to native code since the start, not taken from the cache."""
+        return 0 if self._code is None else self._code.compiled
+
+    @property
     def modules(self) -> int:
         """How many different modules are in memory."""
         return len(self._loaded)
@@ -162,11 +142,9 @@ class Runtime:
         """Make the engine and load every declared module; raises the first failure, naming its module."""
         if self.running:
             return
-        directory = private_directory(self.settings.cache_directory())
-        self._cache = CodeCache(directory, self.settings.cache_size)
-        self._compiler = NativeCompiler(
-            directory, seconds=self.settings.compile_time, memory=self.settings.compile_memory
-        )
+        if self.settings.audit is not None:
+            self.audit = _open_audit(self.settings.audit)
+        self._code = NativeCode(self.settings)
         self._executor = Executor(self.settings.threads)
         settings = self.settings
         self._pools = Pools(settings.limits, settings.instances, settings.queue, settings.max_memory)
@@ -200,13 +178,15 @@ class Runtime:
         if self._pools is not None:
             self._pools.close()
             self._pools = None
-        if self._compiler is not None:
-            await self._compiler.close()
-            self._compiler = None
+        if self._code is not None:
+            await self._code.close()
         if self._own_generator is not None:
             await self._own_generator.close()
             self._own_generator = self._generator = None
         self.net.close()
+        audit, self.audit = self.audit, None
+        if audit is not None:
+            audit.close()
         if self.phase is not Phase.STOPPED:
             self._become(Phase.STOPPED)
 
@@ -384,11 +364,10 @@ class Runtime:
         async with loaded.linking:
             site = loaded.sites.get(engine.profile)
             if site is None:
-                code = await self._native_code(loaded, engine)
-                if len(code) > _LARGE_CODE:
-                    linked = await asyncio.to_thread(loaded.link, engine, code, self._calls)
-                else:
-                    linked = loaded.link(engine, code, self._calls)
+                try:
+                    linked = await self._map(loaded, engine)
+                except InvalidModule:  # kept by another build of the engine, or for another processor
+                    linked = await self._map(loaded, engine, anew=True)
                 site = Site(
                     linked, loaded.info, loaded.wasm, engine, executor, self._calls, pool.scratches,
                     partial(self._release, pool, loaded),
@@ -396,24 +375,13 @@ class Runtime:
                 loaded.sites[engine.profile] = site
             return site
 
-    async def _native_code(self, loaded: Loaded, engine: Engine) -> bytes:
-        if self._cache is None or self._compiler is None:
+    async def _map(self, loaded: Loaded, engine: Engine, *, anew: bool = False) -> Linked:
+        if self._code is None:
             raise LoadError("the runtime is closed")
-        cache, key = self._cache, engine.profile.code_key()
-        code = cache.read(key, loaded.digest)
-        if code is not None:
-            return code
-        lock = cache.lock(loaded.digest)
-        await asyncio.to_thread(lock.__enter__)
-        try:
-            code = cache.read(key, loaded.digest)
-            if code is None:
-                code = await self._compiler.compile(loaded.wasm, engine.profile)
-                self.compiled += 1
-                await asyncio.to_thread(cache.write, key, loaded.digest, code)
-            return code
-        finally:
-            lock.__exit__(None, None, None)
+        code = await self._code.get(loaded.wasm, loaded.digest, engine.profile, anew=anew)
+        if len(code) > _LARGE_CODE:
+            return await asyncio.to_thread(loaded.link, engine, code, self._calls)
+        return loaded.link(engine, code, self._calls)
 
     # --- instances ---
 
@@ -497,3 +465,13 @@ async def _until(condition: Callable[[], bool], within: float) -> bool:
             return False
         await asyncio.sleep(0.005)
     return True
+
+
+def _open_audit(path: Path) -> AuditLog:
+    try:
+        return AuditLog(path)
+    except OSError as exc:
+        message = (
+            f"wasm.audit: {path} cannot be written: {exc.strerror}; name a file in a folder that is there"
+        )
+        raise ConfigError(message, key="wasm.audit") from exc

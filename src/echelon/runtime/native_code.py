@@ -1,0 +1,49 @@
+"""The native code of modules: from the cache on disk, or made by the compiler's process and kept there."""
+
+from __future__ import annotations
+
+import asyncio
+
+from echelon.runtime.code_cache import CodeCache, private_directory
+from echelon.runtime.compile_process import NativeCompiler
+from echelon.runtime.engine import Profile
+from echelon.runtime.settings import RuntimeSettings
+
+
+class NativeCode:
+    """Gives the native code of a module; concurrent requests compile once, across processes too.
+
+    `compiled` counts the modules that had to be compiled.
+    """
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        directory = private_directory(settings.cache_directory())
+        self._cache = CodeCache(directory, settings.cache_size)
+        self._compiler = NativeCompiler(
+            directory, seconds=settings.compile_time, memory=settings.compile_memory
+        )
+        self.compiled = 0
+
+    async def get(self, wasm: bytes, digest: str, profile: Profile, *, anew: bool = False) -> bytes:
+        """Return native code; with `anew` what is cached is of no use. Raises InvalidModule."""
+        cache, key = self._cache, profile.code_key()
+        if anew:
+            cache.discard(key, digest)
+        code = cache.read(key, digest)
+        if code is not None:
+            return code
+        lock = cache.lock(digest)
+        await asyncio.to_thread(lock.__enter__)
+        try:
+            code = cache.read(key, digest)
+            if code is None:
+                code = await self._compiler.compile(wasm, profile)
+                self.compiled += 1
+                await asyncio.to_thread(cache.write, key, digest, code)
+            return code
+        finally:
+            lock.__exit__(None, None, None)
+
+    async def close(self) -> None:
+        """End the compiler's processes."""
+        await self._compiler.close()
