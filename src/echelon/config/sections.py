@@ -151,6 +151,9 @@ class WasmConfig:
     hosts: tuple[str, ...] = setting(
         Many(Text(limit=255)), (), "hosts that modules may be loaded from by URL"
     )
+    audit: Path | None = setting(
+        PathName(optional=True), None, "file to which every use of a permission is written; empty writes none"
+    )
     cache: Path = setting(PathName(derived=True), UNSET, "native code; empty means native below state")
     cache_size: int = setting(Size(), 4 * GIB, "size at which the oldest native code is dropped")
     limits: Limits = field(default=cast(Limits, None))

@@ -101,9 +101,10 @@ class Environment:
     def lookup(self, permissions: Permissions, name: str) -> str | None:
         """Return one variable, or None when it is not set; raises PermissionDenied when it is not granted."""
         given = (self.variables or {}).get(name)
-        if given is None:
-            permissions.require_env(name)
-        return given
+        if given is not None:
+            return given
+        permissions.require_env(name)
+        return os.environ.get(name) if permissions.may_grow else None
 
     def wall(self) -> int:
         """Return the time since 1970-01-01T00:00:00Z."""

@@ -162,12 +162,14 @@ class Executor:
         began = perf_counter()
         try:
             async with asyncio.timeout(max(instance.limits.time - instance.spent, 0.0)) as bound:
+                instance.bound = bound
                 await linking.complete(instance.site.engine, instance, pending)
         except TimeoutError:
             if bound.expired():
                 raise self._deadline(instance) from None
             raise
         finally:
+            instance.bound = None
             elapsed = perf_counter() - began
             instance.spent += elapsed
             instance.idle += elapsed

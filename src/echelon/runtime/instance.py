@@ -18,6 +18,8 @@ from echelon.runtime.memory import Memory
 from echelon.runtime.native import KIND_FUNC, KIND_MEMORY
 
 if TYPE_CHECKING:
+    from asyncio import Timeout
+
     from echelon.runtime.binary import ModuleInfo
     from echelon.runtime.host import Call
     from echelon.runtime.linking import Linked, Pending
@@ -107,6 +109,7 @@ class Instance:
         "_functions",
         "_memory",
         "_number",
+        "bound",
         "call",
         "context",
         "failure",
@@ -135,11 +138,14 @@ class Instance:
         self.fuel: int | None = None
         self.pending: Pending | None = None
         self.failure: BaseException | None = None
+        self.bound: Timeout | None = None
         self._memory: Memory | None = None
         self._functions: dict[FunctionPlan, Any] | None = {} if kept else None
         self._exports: list[Any] | None = [] if kept else None
         self.scratch = site.scratches.pop() if site.scratches else Scratch(engine.native.ffi)
         if call is not None:
+            if call.permissions.may_grow:
+                call.permissions = call.permissions.during(self.forgive)
             self._number = next(_numbers)
             site.calls[self._number] = self
             number = engine.native.ffi.cast("void *", self._number)
@@ -155,6 +161,13 @@ class Instance:
         lib.wasmtime_context_set_epoch_deadline(context, LOOP_TICKS)
         if limits.fuel is not None:
             lib.wasmtime_context_set_fuel(context, limits.fuel)
+
+    def forgive(self, seconds: float) -> None:
+        """Take time that somebody needed to answer a question off what the call has spent."""
+        self.spent -= seconds
+        when = None if self.bound is None else self.bound.when()
+        if self.bound is not None and when is not None:
+            self.bound.reschedule(when + seconds)
 
     def begin_start(self) -> Any:
         """Instantiate, which runs the module's start function; returns None when done, or what to `finish()`."""

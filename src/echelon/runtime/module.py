@@ -24,6 +24,7 @@ from echelon.http.disconnect import cancel_on_disconnect
 from echelon.runtime import http_guest, remote
 from echelon.runtime.binary import MAGIC
 from echelon.runtime.environment import Environment, Seed
+from echelon.runtime.grants import Grants
 from echelon.runtime.host import OnOutput
 from echelon.runtime.limits import Limits
 from echelon.runtime.live_instance import LiveInstance
@@ -72,6 +73,7 @@ class Module:
         self._language = language
         self._loaded: Loaded | None = None
         self._environment: Environment | None = None
+        self._grants: Grants | None = None
         self.permissions = permissions
         self.limits = limits
         self.name = name or _name_of(source, language)
@@ -338,6 +340,18 @@ class Module:
         except (GuestError, PermissionDenied) as exc:
             log.warning("%s: %s: %s", self.name, type(exc).__name__, exc)
             raise HTTPError(502, "the guest failed") from exc
+
+    @property
+    def grants(self) -> Grants:
+        """The module's permissions while it runs: query, request and revoke them."""
+        if self._grants is None:
+            self._grants = Grants(self.permissions, module=self.name, on_change=self._forget_environment)
+            self.permissions = self._grants.permissions
+            self._forget_environment()
+        return self._grants
+
+    def _forget_environment(self) -> None:
+        self._environment = None
 
     def default_environment(self) -> Environment:
         """Return what every call of this module may know, made once."""

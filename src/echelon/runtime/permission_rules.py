@@ -272,7 +272,7 @@ def _split_port(item: str) -> tuple[str, str | None]:
 Part: TypeAlias = str | int | bool | float | bytes
 
 
-def _typed(parts: Sequence[Part]) -> tuple[tuple[type, Part], ...]:
+def typed(parts: Sequence[Part]) -> tuple[tuple[type, Part], ...]:
     """Tell 1 from True and from 1.0, which Python finds equal and the store does not."""
     return tuple((type(part), part) for part in parts)
 
@@ -290,10 +290,10 @@ class KeyPrefix:
             parts = item
         if not parts or not all(type(part) in (str, int) and part != "" for part in parts):
             raise _bad("kv", item, 'the beginning of a key; write "users", "users/eu" or ["users", 1]')
-        return cls(_typed(parts))  # type: ignore[arg-type]  # the line above has just checked the parts
+        return cls(typed(parts))  # type: ignore[arg-type]  # the line above has just checked the parts
 
     def covers(self, target: Sequence[Part]) -> bool:
-        return _typed(target[: len(self.parts)]) == self.parts
+        return typed(target[: len(self.parts)]) == self.parts
 
     grants = covers
 

@@ -3,7 +3,7 @@
     Permissions(env=["TZ", "APP_*"], read=["./templates"], deny=Permissions(env=["APP_KEY"]))
 
 `None` denies, `True` grants everything, a list grants what it names, and a denial wins over every grant.
-Permissions never change; `narrow` makes smaller ones.
+Permissions never change; `narrow` makes smaller ones. What changes while a module runs is in its `Grants`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 from echelon.errors import ConfigError, PermissionDenied
 from echelon.runtime.audit import AuditLog
@@ -31,12 +32,15 @@ Grant: TypeAlias = Literal[True] | tuple[Any, ...] | None
 Items: TypeAlias = bool | Sequence[Any] | None
 """What a permission is given as: None or False, True, or a list."""
 
+Rule: TypeAlias = Literal[True] | tuple[Pattern, ...] | None
+"""What a permission is granted as: None, True or patterns."""
+
 KINDS: Final = ("net", "read", "write", "env", "sys", "kv", "import")
 MAX_ITEMS: Final = 1000
 MAX_PATHS: Final = 64
 """Paths are few: each directory becomes a descriptor of a WASI guest."""
 
-_PARSERS: Final[Mapping[str, Callable[[object], Pattern]]] = {
+PARSERS: Final[Mapping[str, Callable[[object], Pattern]]] = {
     "net": lambda item: Host.parse("net", item),
     "read": lambda item: PathPrefix.parse("read", item),
     "write": lambda item: PathPrefix.parse("write", item),
@@ -51,7 +55,47 @@ def _field(kind: str) -> str:
     return "import_" if kind == "import" else kind
 
 
-def _patterns(kind: str, items: Items) -> Literal[True] | tuple[Pattern, ...] | None:
+class GrantState(StrEnum):
+    """How a permission stands: it may be used, somebody has to be asked, or it is refused."""
+
+    GRANTED = "granted"
+    PROMPT = "prompt"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a permission, or a refusal; `grant` is the option that allows it."""
+
+    permission: str
+    target: str
+    grant: str
+    allowed: bool
+
+
+Watch = Callable[[Use], None]
+
+
+class Overlay(Protocol):
+    """What was granted or taken back since the permissions were made. A denial stands above it."""
+
+    def decide(self, kind: str, target: Any, *, named: bool) -> GrantState | None:
+        """Return what holds for `target` instead of the rules, None when the rules do.
+
+        With `named`, granting everything says nothing about it.
+        """
+
+    def ask(self, kind: str, target: Any, use: Use, *, named: bool) -> bool:
+        """Ask somebody, if there is anybody to ask."""
+
+    def paths(self, kind: str) -> Sequence[PathPrefix]:
+        """Return the paths that were granted."""
+
+    def during(self, forgive: Callable[[float], None]) -> Overlay:
+        """Return the same for one call, which is forgiven the seconds that questions take."""
+
+
+def _patterns(kind: str, items: Items) -> Rule:
     if items is None or items is False:
         return None
     if items is True:
@@ -62,7 +106,7 @@ def _patterns(kind: str, items: Items) -> Literal[True] | tuple[Pattern, ...] | 
     limit = MAX_PATHS if kind in ("read", "write") else MAX_ITEMS
     if len(items) > limit:
         raise ConfigError(f"permissions.{kind}: {len(items)} items, at most {limit} are accepted", key=kind)
-    parse = _PARSERS[kind]
+    parse = PARSERS[kind]
     return tuple(dict.fromkeys(parse(item) for item in items))
 
 
@@ -82,8 +126,10 @@ class Permissions:
     kv: Grant
     import_: Grant
     deny: Permissions | None
-    _rules: Mapping[str, Literal[True] | tuple[Pattern, ...] | None] = field(repr=False, hash=False)
-    _audit: tuple[AuditLog, str] | None = field(repr=False, compare=False)
+    _rules: Mapping[str, Rule] = field(repr=False, hash=False)
+    _watches: tuple[Watch, ...] = field(repr=False, compare=False)
+    _overlay: Overlay | None = field(repr=False, compare=False)
+    _bounds: tuple[Permissions, ...] = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -100,13 +146,15 @@ class Permissions:
         rules = {kind: _patterns(kind, items) for kind, items in zip(KINDS, values, strict=True)}
         if deny is not None and (not isinstance(deny, Permissions) or deny.deny is not None):
             raise ConfigError("permissions.deny: must be Permissions without a deny of their own", key="deny")
-        self._set(rules, None if deny is None or deny.grants_nothing else deny, None)
+        self._set(rules, None if deny is None or deny.grants_nothing else deny, (), None, ())
 
     def _set(
         self,
-        rules: Mapping[str, Literal[True] | tuple[Pattern, ...] | None],
+        rules: Mapping[str, Rule],
         deny: Permissions | None,
-        audit: tuple[AuditLog, str] | None,
+        watches: tuple[Watch, ...],
+        overlay: Overlay | None,
+        bounds: tuple[Permissions, ...],
     ) -> None:
         put = object.__setattr__
         for kind, rule in rules.items():
@@ -114,17 +162,21 @@ class Permissions:
             put(self, _field(kind), plain)
         put(self, "_rules", rules)
         put(self, "deny", deny)
-        put(self, "_audit", audit)
+        put(self, "_watches", watches)
+        put(self, "_overlay", overlay)
+        put(self, "_bounds", bounds)
 
     @classmethod
-    def _of(
-        cls,
-        rules: Mapping[str, Literal[True] | tuple[Pattern, ...] | None],
-        deny: Permissions | None,
-        audit: tuple[AuditLog, str] | None,
-    ) -> Permissions:
+    def _of(cls, rules: Mapping[str, Rule], deny: Permissions | None) -> Permissions:
         made = object.__new__(cls)
-        made._set(rules, deny, audit)
+        made._set(rules, deny, (), None, ())
+        return made
+
+    def _with(self, **changes: Any) -> Permissions:
+        """Return the same permissions with other watches, another overlay or other bounds of it."""
+        made = object.__new__(Permissions)
+        parts = {"watches": self._watches, "overlay": self._overlay, "bounds": self._bounds} | changes
+        made._set(self._rules, self.deny, **parts)
         return made
 
     # Making them ----------------------------------------------------------------------------------------
@@ -166,13 +218,29 @@ class Permissions:
         return cls.parse(items(allow) | ({"deny": items(deny)} if deny else {}))
 
     def narrow(self, other: Permissions) -> Permissions:
-        """Return what both grant, less what either denies; never more than either. The audit is kept."""
+        """Return what both grant, less what either denies; never more than either. The watches are kept."""
         rules = {kind: _meet(kind, self._rules[kind], other._rules[kind]) for kind in KINDS}
-        return self._of(rules, _union(self.deny, other.deny), self._audit)
+        narrow = self._of(rules, _union(self.deny, other.deny))
+        if self._overlay is None and not self._watches:
+            return narrow
+        # What is granted later on must be granted by `other`, too.
+        return narrow._with(watches=self._watches, overlay=self._overlay, bounds=(*self._bounds, other))
 
     def audited(self, log: AuditLog, module: str) -> Permissions:
         """Return the same permissions, every use of which is written to `log` under the name of `module`."""
-        return self._of(self._rules, self.deny, (log, module))
+        return self.watched(lambda use: log.write(module, use.permission, use.target, use.allowed))
+
+    def watched(self, watch: Watch) -> Permissions:
+        """Return the same permissions, every use of which `watch` is told."""
+        return self._with(watches=(*self._watches, watch))
+
+    def overlaid(self, overlay: Overlay) -> Permissions:
+        """Return permissions of which `overlay` can grant more, and take back some, at any time."""
+        return self._with(overlay=overlay)
+
+    def during(self, forgive: Callable[[float], None]) -> Permissions:
+        """Return the permissions for one call, which is forgiven the seconds that somebody takes to answer."""
+        return self if self._overlay is None else self._with(overlay=self._overlay.during(forgive))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is granted and denied as `parse` reads it; what is not mentioned is denied."""
@@ -185,6 +253,10 @@ class Permissions:
             plain["deny"] = self.deny.to_dict()
         return plain
 
+    def rule(self, kind: str) -> Rule:
+        """Return what a permission, one of KINDS, is granted as."""
+        return self._rules[kind]
+
     @property
     def grants_nothing(self) -> bool:
         """Tell whether no permission grants anything, whatever is denied."""
@@ -192,13 +264,17 @@ class Permissions:
 
     # Asking ---------------------------------------------------------------------------------------------
 
-    def _check(self, kind: str, target: Any) -> bool:
-        rule = self._rules[kind]
-        if rule is True and kind in ("read", "write"):
-            rule = (WHOLE_DISK,)
-        if rule is None or (rule is not True and not any(pattern.grants(target) for pattern in rule)):
-            return False
-        return self._denial(kind, target) is None
+    def _check(self, kind: str, target: Any, *, named: bool = False) -> bool:
+        """Tell whether `target` is granted; `named` means that granting everything does not count."""
+        state = None if self._overlay is None else self._overlay.decide(kind, target, named=named)
+        if state is None:
+            allowed = _grants(kind, self._rules[kind], target, named)
+        else:
+            allowed = state is GrantState.GRANTED and self._within_bounds(kind, target)
+        return allowed and self._denial(kind, target) is None
+
+    def _within_bounds(self, kind: str, target: Any) -> bool:
+        return all(bound._check(kind, target) for bound in self._bounds)
 
     def _denial(self, kind: str, target: Any) -> str | None:
         """Return the option that denies `target`, or None."""
@@ -211,13 +287,20 @@ class Permissions:
         return None if found is None else f"--deny-{kind}={_spell(found.plain())}"
 
     def _require(self, kind: str, target: Any, shown: str, grant: str) -> None:
-        allowed = self._check(kind, target)
-        if self._audit is not None:
-            log, module = self._audit
-            log.write(module, kind, shown, allowed)
-        if not allowed:
+        if not self._allow(kind, target, shown, grant, self._check(kind, target)):
             denial = self._denial(kind, target)
             raise PermissionDenied(kind, shown, grant if denial is None else f"{grant} and without {denial}")
+
+    def _allow(
+        self, kind: str, target: Any, shown: str, grant: str, allowed: bool, *, named: bool = False
+    ) -> bool:
+        """Return whether a use is allowed, after somebody was asked where that is possible, and tell the watches."""
+        if not allowed and self._overlay is not None and self._denial(kind, target) is None:
+            use = Use(kind, shown, grant, False)
+            allowed = self._within_bounds(kind, target) and self._overlay.ask(kind, target, use, named=named)
+        for watch in self._watches:
+            watch(Use(kind, shown, grant, allowed))
+        return allowed
 
     def check_env(self, name: str) -> bool:
         """Tell whether the guest may know the host's environment variable `name`."""
@@ -231,8 +314,14 @@ class Permissions:
         """Raise PermissionDenied unless some of the environment, or an empty one, was granted or `given`."""
         if not given and self.env is None:
             self._require("env", "*", "*", "--allow-env=NAME")
-        elif self._audit is not None:
-            self._audit[0].write(self._audit[1], "env", "*", True)
+        else:
+            for watch in self._watches:
+                watch(Use("env", "*", "--allow-env", True))
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether more can be granted while they are used."""
+        return self._overlay is not None
 
     def check_sys(self, name: str) -> bool:
         """Tell whether the guest may know the fact `name` about the host, one of SYS_NAMES."""
@@ -273,6 +362,9 @@ class Permissions:
         """Tell whether a granted host may be reached at this address: one that is not `public` must be named."""
         if self.denies_address(address, port, scheme):
             return False
+        if public and self._overlay is not None:  # which may have taken an address back
+            state = self._overlay.decide("net", _host_target(address, port, scheme), named=True)
+            return state is None or state is GrantState.GRANTED
         return public or self.names_address(address, port, scheme)
 
     def require_address(
@@ -283,13 +375,10 @@ class Permissions:
             return
         target = _host_target(address, port, scheme)
         names = dict.fromkeys(f"[{name}]" if ":" in name else name for name in (normal_host(host), target[0]))
-        denial = self._denial("net", target)
-        if self._audit is not None:
-            self._audit[0].write(self._audit[1], "net", join_host(target[0], port), False)
-        grant = f"--allow-net={','.join(names)}"
-        raise PermissionDenied(
-            "net", join_host(target[0], port), grant if denial is None else f"{grant} and without {denial}"
-        )
+        shown, grant = join_host(target[0], port), f"--allow-net={','.join(names)}"
+        if not self._allow("net", target, shown, grant, False, named=True):
+            denial = self._denial("net", target)
+            raise PermissionDenied("net", shown, grant if denial is None else f"{grant} and without {denial}")
 
     def denies_address(self, address: str, port: int, scheme: str | None = None) -> bool:
         """Tell whether a denial names this address, which a granted name was resolved to."""
@@ -351,10 +440,12 @@ class Permissions:
         for kind in ("read", "write"):
             rule = self._rules[kind]
             yield from (WHOLE_DISK,) if rule is True else cast("tuple[PathPrefix, ...]", rule or ())
+            if self._overlay is not None:
+                yield from self._overlay.paths(kind)
 
     def has_rules_in(self, path: str, *, itself: bool) -> bool:
         """Tell whether a rule names something below `path`, or `itself`; absolute and free of links."""
-        if path == "/":
+        if path == "/" or self._overlay is not None:  # which may have a rule for any path, at any time
             return True
         below = path + "/"
         for owner in (self, self.deny):
@@ -366,7 +457,13 @@ class Permissions:
         return False
 
 
-def _meet(kind: str, one: Any, two: Any) -> Literal[True] | tuple[Pattern, ...] | None:
+def _grants(kind: str, rule: Rule, target: Any, named: bool) -> bool:
+    if rule is True:
+        return not named and (kind not in ("read", "write") or WHOLE_DISK.grants(target))
+    return rule is not None and any(pattern.grants(target) for pattern in rule)
+
+
+def _meet(kind: str, one: Any, two: Any) -> Rule:
     if one is None or two is None:
         return None
     if one is True and two is True:
@@ -382,14 +479,14 @@ def _meet(kind: str, one: Any, two: Any) -> Literal[True] | tuple[Pattern, ...] 
 def _union(one: Permissions | None, two: Permissions | None) -> Permissions | None:
     if one is None or two is None:
         return one or two
-    rules: dict[str, Literal[True] | tuple[Pattern, ...] | None] = {}
+    rules: dict[str, Rule] = {}
     for kind in KINDS:
         a, b = one._rules[kind], two._rules[kind]
         if a is True or b is True:
             rules[kind] = True
         else:
             rules[kind] = tuple(dict.fromkeys((a or ()) + (b or ()))) or None
-    return Permissions._of(rules, None, None)
+    return Permissions._of(rules, None)
 
 
 def _host_target(host: str, port: int, scheme: str | None) -> tuple[Any, ...]:

@@ -94,9 +94,13 @@ class Files:
             mapped for mapped in map(self._granted, self._readings(path, absolute)) if mapped is not None
         ]
         if not found or self._is_absolute(absolute, found):
-            shown = absolute if found or path.startswith("/") or _at_root(absolute) else _normal(path)[1:]
-            self._permissions.require_path(kind, absolute, shown=shown)
-            raise WasiError(Errno.ACCES)
+            from_root = bool(found) or path.startswith("/") or _at_root(absolute)
+            asked = absolute if from_root else _normal(os.path.join(os.getcwd(), path))
+            self._permissions.require_path(kind, asked, shown=asked if from_root else _normal(path)[1:])
+            granted = self._granted(asked)  # by somebody who was asked just now
+            if granted is None:
+                raise WasiError(Errno.ACCES)
+            found = [granted]
         target = found[0] if len(found) == 1 else self._choose(found)
         return self._enter(target, "/" if path.endswith(("/", "/.")) else "")
 

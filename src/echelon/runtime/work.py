@@ -61,6 +61,8 @@ class Work:
         self.permissions = (
             module.permissions if permissions is None else module.permissions.narrow(permissions)
         )
+        if module.runtime.audit is not None:
+            self.permissions = self.permissions.audited(module.runtime.audit, module.name)
         self._args, self._env, self._stdin, self.seed = args, env, stdin, seed
         self._on_output = on_output
         self.instance: Instance | None = None
