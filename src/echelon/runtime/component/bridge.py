@@ -7,7 +7,7 @@ from typing import Any
 from echelon.errors import ComponentError
 from echelon.runtime import failures
 from echelon.runtime.component.arena import SLOT, Arena
-from echelon.runtime.component.imports import HostImport
+from echelon.runtime.component.host_import import HostImport
 from echelon.runtime.component.lift import Reading, compile_lift
 from echelon.runtime.component.lower import compile_lower
 from echelon.runtime.component.lower_plain import Mismatch

@@ -1,7 +1,6 @@
 """What a component may import: functions and resources of the host, found by the name of their interface.
 
-A provider answers `find()` with what stands behind one import. The types come from the component's own import; so a
-function that is offered need not say what it takes.
+The types come from the component's own import; so a function that is offered need not say what it takes.
 """
 
 from __future__ import annotations
@@ -9,34 +8,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from echelon.errors import ConfigError
+from echelon.runtime.component.host_import import HostImport
+from echelon.runtime.component.wasi.provider import Wasi02
 
 _METHOD: Final = re.compile(r"\[(constructor|method|static)\]([^.]+)(?:\.(.+))?")
 _VERSION: Final = re.compile(r"@(\d+)\.(\d+)[^#]*$")
-
-
-@dataclass(frozen=True, slots=True)
-class HostImport:
-    """One function behind an import: `function(call, *values)`; `suspends` marks a coroutine function."""
-
-    function: Callable[..., Any]
-    suspends: bool = False
-
-
-class ImportProvider(Protocol):
-    """A source of imports."""
-
-    def find(self, interface: str, name: str) -> HostImport | None:
-        """Return what stands behind a function of an interface; the interface is "" at the top level."""
-
-    def has_resource(self, interface: str, name: str) -> bool:
-        """Tell whether handles of this resource are the provider's Python objects."""
-
-    def interfaces(self) -> Sequence[str]:
-        """Return the names of what is offered, for messages."""
 
 
 def plain(interface: str) -> str:
@@ -57,10 +36,12 @@ class ComponentImports:
     imports.add("log", print)                                a function at the top level
 
     A guest gets any version that is compatible with the one that was added. What a function raises stops the guest;
-    `ComponentError(payload)` is the error case of a function that returns a result.
+    `ComponentError(payload)` is the error case of a function that returns a result. WASI 0.2 is there already; what
+    is added goes before it.
     """
 
     def __init__(self) -> None:
+        self._wasi = Wasi02()
         self._found: dict[tuple[str, str], HostImport] = {}
         self._classes: dict[tuple[str, str], type] = {}
         self._names: dict[str, None] = {}
@@ -89,7 +70,7 @@ class ComponentImports:
         parts = _METHOD.fullmatch(name)
         owner = self._classes.get((key, parts[2])) if parts else None
         if parts is None or owner is None:
-            return None
+            return self._wasi.find(interface, name)
         if parts[1] == "constructor":
             return HostImport(_without_call(owner))
         attribute = parts[3].replace("-", "_")
@@ -101,12 +82,13 @@ class ComponentImports:
     def has_resource(self, interface: str, name: str) -> bool:
         key = plain(interface)
         method = f"]{name}"
-        return (key, name) in self._classes or any(
-            known == key and method in item.partition(".")[0] for known, item in self._found
+        added = (key, name) in self._classes or any(
+            known == key and item.partition(".")[0].endswith(method) for known, item in self._found
         )
+        return added or self._wasi.has_resource(interface, name)
 
     def interfaces(self) -> Sequence[str]:
-        return list(self._names)
+        return [*self._names, *self._wasi.interfaces()]
 
 
 def _without_call(function: Callable[..., Any]) -> Callable[..., Any]:

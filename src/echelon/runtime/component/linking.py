@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from echelon.errors import LinkError
 from echelon.runtime import linking
 from echelon.runtime.component.bridge import Bridge, stop
-from echelon.runtime.component.imports import ImportProvider
+from echelon.runtime.component.host_import import ImportProvider
 from echelon.runtime.component.types import ComponentType, Interface, ResourceType
 from echelon.runtime.engine import Engine
 

@@ -17,7 +17,7 @@ from echelon.runtime.loader import COMMAND, Loaded
 from echelon.runtime.signature import Function, Signature
 
 if TYPE_CHECKING:
-    from echelon.runtime.component.imports import ImportProvider
+    from echelon.runtime.component.host_import import ImportProvider
     from echelon.runtime.component.types import ComponentType
     from echelon.runtime.host import Call
     from echelon.runtime.instance import Instance, Site

@@ -1,0 +1,28 @@
+"""What stands behind one import of a component, and who can be asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class HostImport:
+    """One function behind an import: `function(call, *values)`; `suspends` marks a coroutine function."""
+
+    function: Callable[..., Any]
+    suspends: bool = False
+
+
+class ImportProvider(Protocol):
+    """A source of imports."""
+
+    def find(self, interface: str, name: str) -> HostImport | None:
+        """Return what stands behind a function of an interface; the interface is "" at the top level."""
+
+    def has_resource(self, interface: str, name: str) -> bool:
+        """Tell whether handles of this resource are the provider's Python objects."""
+
+    def interfaces(self) -> Sequence[str]:
+        """Return the names of what is offered, for messages."""
