@@ -22,6 +22,7 @@ from echelon.errors import (
     MemoryExceeded,
     Trap,
 )
+from echelon.runtime.abi import Reference
 from echelon.runtime.core import Runtime, RuntimeSettings
 from echelon.runtime.limits import Limits
 from echelon.runtime.module import State
@@ -88,6 +89,21 @@ async def test_several_results_are_a_tuple(runtime: Runtime, wat: Wat) -> None:
     assert await module.three(1, 2, 3.5) == (3.5, 2, 1)
 
 
+async def test_references(runtime: Runtime, wat: Wat) -> None:
+    """None is the null reference both ways; a reference to something of the guest is opaque."""
+    module = await runtime.load(
+        wat(
+            """(module
+              (elem declare func $f)
+              (func $f (export "same") (param externref funcref) (result externref funcref)
+                local.get 0 local.get 1)
+              (func (export "own") (result funcref) ref.func $f))"""
+        )
+    )
+    assert await module.call("same", None, None) == (None, None)
+    assert await module.call("own") == Reference("funcref")
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "error", "message"),
     [
@@ -104,7 +120,7 @@ async def test_several_results_are_a_tuple(runtime: Runtime, wat: Wat) -> None:
         ("f64", (10**400,), ValueError, "argument 1"),
         ("three", (1, 2, "x"), TypeError, "argument 3"),
         ("v128", (b"short",), TypeError, "argument 1"),
-        ("reference", (1,), TypeError, "references"),
+        ("reference", (1,), TypeError, r"argument 1 \(externref\): expected None, got int"),
     ],
 )
 async def test_bad_arguments(

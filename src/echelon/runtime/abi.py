@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from echelon.errors import InvalidModule, OutputExceeded
@@ -23,8 +24,19 @@ Unpack = Callable[[Any, int], Any]
 CORE: Final = {
     "i8": "i32", "u8": "i32", "i16": "i32", "u16": "i32", "i32": "i32", "u32": "i32", "bool": "i32",
     "i64": "i64", "u64": "i64", "f32": "f32", "f64": "f64", "v128": "v128",
+    "funcref": "funcref", "externref": "externref",
 }  # fmt: skip
 """The core type that carries each number; everything else is carried by a pointer, an i32."""
+
+
+REFERENCES: Final = frozenset({"funcref", "externref"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference that a guest returned and that means nothing outside its instance; a null one is None."""
+
+    type: str
 
 
 _RANGES: Final = {
@@ -107,6 +119,8 @@ def _make_packer(kind: str) -> Pack:
         return _ranged_pack(*_RANGES[kind])
     if kind == "v128":
         return _pack_v128
+    if kind in REFERENCES:
+        return _pack_null
     return struct.Struct(FORMATS[kind]).pack_into
 
 
@@ -114,6 +128,12 @@ def _pack_bool(buffer: Any, offset: int, value: Any) -> None:
     if not isinstance(value, bool):
         raise TypeError("not a bool")
     pack_pointer(buffer, offset, int(value))
+
+
+def _pack_null(buffer: Any, offset: int, value: Any) -> None:
+    if value is not None:
+        raise TypeError("not None")
+    buffer[offset : offset + 8] = bytes(8)
 
 
 def _pack_v128(buffer: Any, offset: int, value: Any) -> None:
@@ -141,6 +161,9 @@ def _make_unpacker(kind: str) -> Unpack:
     if kind in _RANGES:
         size, signed = (1 if kind.endswith("8") else 2), kind.startswith("i")
         return lambda buffer, offset: int.from_bytes(buffer[offset : offset + size], "little", signed=signed)
+    if kind in REFERENCES:
+        reference = Reference(kind)
+        return lambda buffer, offset: reference if any(buffer[offset : offset + 8]) else None
     unpack = struct.Struct(FORMATS[kind]).unpack_from
     return lambda buffer, offset: unpack(buffer, offset)[0]
 

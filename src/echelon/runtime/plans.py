@@ -18,7 +18,7 @@ MAX_EXPORT_VALUES: Final = 50_000
 """Parameters and results of all exported functions together; each is planned for when a module is loaded."""
 
 _ABIS: Final[dict[str, Abi | None]] = {"core": None, "assemblyscript": AssemblyScript()}
-_CORE_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3, "v128": 4}
+_CORE_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3, "v128": 4, "funcref": 5, "externref": 6}
 _KIND_BYTES: Final = {kind: bytes([kind]) for kind in _CORE_KINDS.values()}
 _VALUE_LAYOUT: Final = {
     "i32": "B7xi20x",
@@ -32,10 +32,11 @@ _pack_pointer_value: Final = struct.Struct("<B7xI20x").pack_into
 _PYTHON: Final = {
     "f32": "float", "f64": "float", "bool": "bool", "str": "str", "bytes": "bytes", "list": "list",
     "v128": "bytes of length 16",
+    "funcref": "None", "externref": "None",
 }  # fmt: skip
 _ACCEPTED: Final[dict[str, tuple[type, ...]]] = {
     "float": (float, int), "int": (int,), "bool": (bool,), "str": (str,), "list": (list, tuple),
-    "bytes": (bytes, bytearray, memoryview), "bytes of length 16": (),
+    "bytes": (bytes, bytearray, memoryview), "bytes of length 16": (), "None": (type(None),),
 }  # fmt: skip
 
 
@@ -221,7 +222,7 @@ class FunctionPlan:
                 f"{self.name} has more than {MAX_VALUES} parameters or results; none can be called"
             )
         if -1 in self._kinds or -1 in self._result_kinds:
-            raise TypeError(f"{self.function} takes or returns references, which the host cannot make")
+            raise TypeError(f"{self.function} takes or returns values of a type that the host does not know")
 
     def _bad_argument(self, position: int, value: Any, detail: str) -> Exception:
         param = self._params[position]
