@@ -19,7 +19,6 @@ from echelon.errors import (
     HostCallsExceeded,
     HostError,
     InvalidModule,
-    LinkError,
     MemoryExceeded,
     OutputExceeded,
     Trap,
@@ -201,7 +200,7 @@ FLOODS = (
             forever("(drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))"),
             ONE_IOVEC,
         ),
-        (OutputExceeded, LinkError),
+        OutputExceeded,
     ),
 )
 
@@ -220,9 +219,9 @@ STARTS = (
         Trap,
         code="integer-division-by-zero",
     ),
-    Case("leaving with a status", start(EXIT, "(call $exit (i32.const 3))"), (GuestExit, LinkError)),
-    Case("leaving with a huge status", start(EXIT, "(call $exit (i32.const -1))"), (GuestExit, LinkError)),
-    Case("leaving by a signal", start(RAISE, "(drop (call $raise (i32.const 9)))"), (GuestExit, LinkError)),
+    Case("leaving with a status", start(EXIT, "(call $exit (i32.const 3))"), GuestExit),
+    Case("leaving with a huge status", start(EXIT, "(call $exit (i32.const -1))"), GuestExit),
+    Case("leaving by a signal", start(RAISE, "(drop (call $raise (i32.const 9)))"), GuestExit),
     Case(
         "leaving when initialised",
         f"""(module {EXIT} {MEMORY}
@@ -238,7 +237,7 @@ STARTS = (
             """(i64.store offset=24 (i32.const 0) (i64.const 9000000000000))
          (drop (call $poll (i32.const 0) (i32.const 256) (i32.const 1) (i32.const 512)))""",
         ),
-        (DeadlineExceeded, LinkError),
+        DeadlineExceeded,
     ),
     Case(
         "a start function with parameters",
@@ -313,6 +312,19 @@ async def test_starts(stage: Stage, case: Case) -> None:
             loaded = await stage.runtime.load(case.wasm())
             loaded.close()
     await stage.play(case)
+
+
+async def test_a_start_function_reaches_its_host(stage: Stage) -> None:
+    """What a start function writes and reads through its host is its own memory, and part of the call."""
+    write = "(drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))"
+    data = '(data (i32.const 0) "\\40\\00\\00\\00\\05\\00\\00\\00") (data (i32.const 64) "hello")'
+    async with stage.guarded():
+        module = await stage.runtime.load(wat(start(WRITE, write, data)))
+        for _ in range(3):
+            assert (await module.run("f")).stdout == b"hello"
+        async with module.instance() as live:
+            assert live.memory.read_u32(32) == 5
+        module.close()
 
 
 @table(SLEEPS)

@@ -17,6 +17,8 @@ from echelon.runtime import failures
 from echelon.runtime.binary import FuncType, Import, ModuleInfo
 from echelon.runtime.engine import Engine
 from echelon.runtime.host import CORE_OF, Catalogue, HostFunction, HostModule, MustWait
+from echelon.runtime.memory import Memory
+from echelon.runtime.native import KIND_MEMORY
 
 if TYPE_CHECKING:
     from echelon.runtime.instance import Instance
@@ -180,6 +182,17 @@ def _result_placer(engine: Engine, function: HostFunction) -> Callable[[Any, Any
     return place
 
 
+def _reach_memory(instance: Instance, caller: Any) -> None:
+    """Give a call its memory while the start function runs: the instance has none to ask for exports yet."""
+    site, memory = instance.site, instance.scratch.memory
+    name, call = site.memory_name, instance.call
+    if name is None or call is None:
+        return
+    found = site.lib.wasmtime_caller_export_get(caller, name, len(name), memory)
+    if found and memory.kind == KIND_MEMORY:
+        call.memory = Memory(site.engine.native, instance.context, instance.scratch.memory_handle)
+
+
 def _direct_callback(engine: Engine, function: HostFunction, calls: dict[int, Instance]) -> Any:
     ffi, lib, null = engine.native.ffi, engine.native.lib, engine.native.null
     unpack = struct.Struct("<" + "".join(_RAW[p] for p in function.params)).unpack_from
@@ -196,6 +209,8 @@ def _direct_callback(engine: Engine, function: HostFunction, calls: dict[int, In
             if call is None:  # only modules without imports have none
                 return _stop(engine, instance, function, LinkError("the call has no host"))
             call.count()
+            if call.memory is None:
+                _reach_memory(instance, caller)
             buffer = ffi.buffer(values, size)
             result = implementation(call, *unpack(buffer))
             if write is not None:
@@ -227,6 +242,8 @@ def _suspending_callback(
         try:
             if instance.call is not None:
                 instance.call.count()
+                if instance.call.memory is None:
+                    _reach_memory(instance, caller)
             arguments = unpack(ffi.buffer(args, size)) if size else ()
             # Only the thread of the event loop has a running loop.
             if at_once is None or not (anywhere or asyncio._get_running_loop()):
