@@ -36,6 +36,8 @@ LAYERS = (
 
 EXCEPTIONS = {
     ("config.kinds", "runtime.limits"): "sizes and times are read as limits read them",
+    ("config.layers", "runtime.permissions"): "[permissions.NAME] is a Permissions",
+    ("config.model", "runtime.permissions"): "[permissions.NAME] is a Permissions",
     ("config.model", "runtime.limits"): "[wasm.limits] is a Limits",
     ("config.sections", "runtime.limits"): "[wasm.limits] is a Limits",
     ("http.service", "routing"): "the service is where HTTP, routes and middleware meet",

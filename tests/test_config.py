@@ -17,6 +17,7 @@ from echelon.config.layers import variable
 from echelon.config.lines import key_lines
 from echelon.errors import ConfigError
 from echelon.runtime.limits import Limits
+from echelon.runtime.permissions import Permissions
 
 
 @pytest.fixture(autouse=True)
@@ -574,6 +575,70 @@ def test_lines_of_any_document(pairs, blank):
     tomllib.loads(text)
     lines = key_lines(text)
     assert {key: lines[key] for key in expected} == expected
+
+
+# --- named sets of permissions ----------------------------------------------------------------------------
+
+SETS = """
+[permissions.plugin]
+net = ["https://api.example.com"]
+read = ["templates", "/etc/hosts", "~/notes"]
+kv = [["users", 1]]
+
+[permissions.plugin.deny]
+net = ["10.0.0.0/8"]
+
+[permissions.nothing]
+"""
+
+
+def test_named_permissions(tmp_path):
+    """A set is a Permissions; relative paths count from the folder of the file."""
+    write(SETS, "etc/echelon.toml")
+    sets = Config.load("etc/echelon.toml", {}).permissions
+    assert set(sets) == {"plugin", "nothing"}
+    assert sets["plugin"].check_net("api.example.com", 443, "https")
+    assert not sets["plugin"].check_net("10.0.0.1", 443, "https")
+    assert sets["plugin"].check_read(tmp_path / "etc/templates/x")
+    assert not sets["plugin"].check_read(tmp_path / "templates/x")
+    assert sets["plugin"].read[1:] == ("/etc/hosts", os.path.expanduser("~/notes"))
+    assert sets["plugin"].check_kv(("users", 1, "name"))
+    assert sets["nothing"].grants_nothing
+    assert Config().permissions == {}
+
+
+def test_named_permissions_are_shown_and_kept():
+    """`echelon config` shows each set with its line; replacing a value, or pickling, keeps them."""
+    config = load('[permissions.web]\nnet = true\nenv = ["A"]\n')
+    row = next(row for row in config.render() if row.key == "permissions.web")
+    assert (row.value, row.source) == ('{ net = true, env = ["A"] }', "echelon.toml:1")
+    assert config.replace({"debug": True}).permissions == config.permissions
+    assert pickle.loads(pickle.dumps(config)).permissions == config.permissions
+    made = Config(permissions={"web": {"net": ["a.org"]}, "other": Permissions(env=True)})
+    assert made.permissions["web"] == Permissions(net=["a.org"])
+    assert made.replace({"debug": True}).permissions == made.permissions
+    assert [row.source for row in made.render() if row.key == "permissions.web"] == ["code"]
+    assert "ECHELON_PERMISSIONS_WEB" not in made.environ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("permissions = 1", "echelon.toml:1: permissions: write [permissions.NAME] for each set"),
+        ("[permissions]\nnet = true", "echelon.toml:1: permissions: write [permissions.NAME] for each set"),
+        ("[permissions.a]\nx = 1\nnett = true", 'echelon.toml:2: permissions.a: unknown key "x"'),
+        ("[permissions.a]\n\nnet = ['a b']", "echelon.toml:3: permissions.a.net: 'a b' is not a host"),
+        (
+            "[permissions.a]\nnet = 'a.org'",
+            "echelon.toml:2: permissions.a.net: 'a.org' must be true, false or a list",
+        ),
+        ("[permissions.a.deny]\nenv = ['=']", "echelon.toml:2: permissions.a.env: '=' is not a variable"),
+        ("[permissions.'a b']", "echelon.toml:1: permissions.a b: the name of a set has letters"),
+    ],
+)
+def test_bad_named_permissions(text, message):
+    """A mistake in a set names its line and its key."""
+    assert message in str(refusal(text))
 
 
 # --- documentation ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from echelon.config.lines import key_lines
 from echelon.config.secret import Secret
 from echelon.config.sections import Setting
 from echelon.errors import ConfigError
+from echelon.runtime.permissions import Permissions
 
 FILE = "echelon.toml"
 PREFIX = "ECHELON_"
@@ -24,6 +25,10 @@ RESERVED = frozenset({"ECHELON_HOME"})
 """Variables that belong to other parts of Echelon: where toolchains are installed."""
 MAX_FILE = 1 << 20
 
+SETS = "permissions"
+"""The table of named sets of permissions."""
+
+_SET_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PLACE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
 
 
@@ -160,7 +165,9 @@ def _walk(
     for name, value in table.items():
         key = prefix + name
         where = source(key)
-        if key in known:
+        if key == SETS:
+            _read_sets(value, found, source, base)
+        elif key in known:
             if isinstance(value, dict):
                 raise ConfigError(
                     f"{where}: {key}: is a table; valid is {known[key].kind.valid}", source=where, key=key
@@ -174,6 +181,58 @@ def _walk(
             raise ConfigError(f"{where}: {key}: must be a table; write [{key}]", source=where, key=key)
         else:
             _walk(value, f"{key}.", found, source, known, base)
+
+
+def _read_sets(table: Any, found: dict[str, Origin], source: Callable[[str], str], base: Path) -> None:
+    """Read the tables [permissions.NAME]; relative paths in them are relative to the folder of the file."""
+    if not isinstance(table, dict) or not all(isinstance(values, dict) for values in table.values()):
+        where = source(SETS)
+        raise ConfigError(f"{where}: {SETS}: write [{SETS}.NAME] for each set", source=where, key=SETS)
+    for name, values in table.items():
+        key = f"{SETS}.{name}"
+        try:
+            found[key] = Origin(permission_set(_anchored(values, base), key), source(key))
+        except ConfigError as exc:
+            lines = [f"{key}.deny.{exc.key}", f"{key}.{exc.key}", key]
+            where = next(place for place in map(_or_none(source), lines) if place is not None)
+            raise ConfigError(f"{where}: {exc}", source=where, key=key) from None
+
+
+def _or_none(source: Callable[[str], str]) -> Callable[[str], str | None]:
+    def find(key: str) -> str | None:
+        try:
+            return source(key)
+        except KeyError:
+            return None
+
+    return find
+
+
+def _anchored(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    def anchor(kind: str, value: Any) -> Any:
+        if kind == "deny" and isinstance(value, dict):
+            return _anchored(value, base)
+        if kind not in ("read", "write") or not isinstance(value, list):
+            return value
+        return [
+            str(base.absolute() / item) if isinstance(item, str) and item and item[0] != "~" else item
+            for item in value
+        ]
+
+    return {kind: anchor(kind, value) for kind, value in values.items()}
+
+
+def permission_set(values: Any, key: str) -> Permissions:
+    """Return a named set of permissions; raises ConfigError that begins with its key."""
+    name = key.removeprefix(f"{SETS}.")
+    if not _SET_NAME.fullmatch(name):
+        raise ConfigError(f"{key}: the name of a set has letters, digits, - and _, at most 64", key=key)
+    if isinstance(values, Permissions):
+        return values
+    try:
+        return Permissions.parse(values)
+    except ConfigError as exc:
+        raise ConfigError(f"{key}{str(exc).removeprefix(SETS)}", key=exc.key) from None
 
 
 def _anchor(item: Setting, value: Any, base: Path) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from echelon.config.sections import (
 )
 from echelon.errors import ConfigError
 from echelon.runtime.limits import Limits
+from echelon.runtime.permissions import Permissions
 
 _SECTIONS: Mapping[str, Any] = MappingProxyType(
     {
@@ -69,10 +71,17 @@ class Config:
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
+    permissions: Mapping[str, Permissions] = field(default_factory=dict)
+    """Named sets of permissions, for modules and for `echelon call --permissions`."""
     _explicit: Mapping[str, Origin] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         normalise(self, "")
+        sets = {
+            name: layers.permission_set(values, f"{layers.SETS}.{name}")
+            for name, values in self.permissions.items()
+        }
+        object.__setattr__(self, "permissions", sets)
         for section, name, below in _BELOW_STATE:
             part = getattr(self, section)
             if getattr(part, name) == UNSET:
@@ -98,7 +107,7 @@ class Config:
 
     def replace(self, values: Mapping[str, object]) -> Config:
         """Return a copy with other values, given by dotted key; what follows from them follows again."""
-        return _build(self._given() | layers.from_arguments(values, settings(), option=False))
+        return _build(self._given() | self._sets() | layers.from_arguments(values, settings(), option=False))
 
     def origins(self) -> dict[str, Origin]:
         """Return the value and the source of every setting, by dotted key."""
@@ -118,6 +127,8 @@ class Config:
             if show_secrets and isinstance(origin.value, Secret):
                 shown = f'"{origin.value.reveal()}"'
             rows.append(Row(key, shown, origin.source, known[key].help))
+        for key, origin in self._sets().items():
+            rows.append(Row(key, _inline(origin.value.to_dict()), origin.source, "named permissions"))
         return rows
 
     def environ(self) -> dict[str, str]:
@@ -126,6 +137,10 @@ class Config:
         return layers.to_environment(
             {key: o for key, o in given if o.source == "code" or o.source[:2] == "--"}
         )
+
+    def _sets(self) -> dict[str, Origin]:
+        keys = {f"{layers.SETS}.{name}": values for name, values in self.permissions.items()}
+        return {key: self._explicit.get(key) or Origin(values, "code") for key, values in keys.items()}
 
     def _given(self) -> dict[str, Origin]:
         return {key: origin for key, origin in self.origins().items() if origin.source != "default"}
@@ -139,6 +154,19 @@ def settings() -> dict[str, Setting]:
         if cls is WasmConfig:
             found |= {f"wasm.limits.{key}": item for key, item in LIMIT_SETTINGS.items()}
     return found
+
+
+def _inline(value: Any) -> str:
+    """Return plain data as TOML writes it on one line."""
+    if isinstance(value, Mapping):
+        return (
+            "{ " + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + " }"
+            if value
+            else "{}"
+        )
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
 
 
 def _limit_values(limits: Limits) -> dict[str, Any]:
@@ -157,11 +185,17 @@ def _values(config: Config) -> dict[str, Any]:
 
 def _build(explicit: Mapping[str, Origin]) -> Config:
     """Make the configuration out of values that were each checked; raises ConfigError where two disagree."""
-    parts: dict[str, dict[str, Any]] = {"": {}, "wasm.limits": {}, **{name: {} for name in _SECTIONS}}
+    parts: dict[str, dict[str, Any]] = {
+        "": {},
+        "wasm.limits": {},
+        layers.SETS: {},
+        **{name: {} for name in _SECTIONS},
+    }
     for key, origin in explicit.items():
         section, _, name = key.rpartition(".")
         parts[section][name] = origin.value
     top, limits = parts.pop(""), parts.pop("wasm.limits")
+    top[layers.SETS] = parts.pop(layers.SETS)
     try:
         if limits:
             wasm = WasmConfig(**parts["wasm"])
