@@ -32,6 +32,8 @@ from echelon.plugin.compilers.wat import Wat
 from echelon.plugin.sources import Source
 from echelon.runtime import binary, lines
 from echelon.runtime import signature as signatures
+from echelon.runtime.component import layout
+from echelon.runtime.engine import COMPONENT_MEMORIES
 from echelon.telemetry import COMPILE_SECONDS, COMPILES, GENERATOR_COMPILE, OFF
 
 if TYPE_CHECKING:
@@ -348,7 +350,10 @@ def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
     if signature is not None:
         wasm = binary.add_custom_section(wasm, signatures.SECTION, _section(signature, diagnostics))
     try:
-        binary.parse(wasm)
+        if wasm[:8] == binary.COMPONENT_MAGIC:
+            layout.read(wasm, COMPONENT_MEMORIES)
+        else:
+            binary.parse(wasm)
     except InvalidModule as exc:
         raise CompileError(f"the module is not accepted: {exc}", diagnostics) from exc
     return Artifact(

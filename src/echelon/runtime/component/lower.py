@@ -133,7 +133,7 @@ def _variant(type_: wit.VariantType) -> Lower:
 
     def lower(arena: Arena, value: Any, block: bytearray, at: int) -> None:
         found = _as_variant(value)
-        if found is None:
+        if found is None or not isinstance(found.case, str):
             raise expected(type_, value, "a Variant")
         if found.case not in cases:
             raise Mismatch(f"there is no case {found.case!r}; there are {', '.join(cases)}")
@@ -175,6 +175,8 @@ def _flags(type_: wit.FlagsType) -> Lower:
         if not isinstance(value, set | frozenset | list | tuple):
             raise expected(type_, value, "a set of str")
         for name in value:
+            if not isinstance(name, str):
+                raise expected(type_, name, "each flag by its name")
             if name not in known:
                 raise Mismatch(f"there is no flag {name!r}; there are {', '.join(type_.names)}")
         room, start, address = arena.take(NAME * len(value))
