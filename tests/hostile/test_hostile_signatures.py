@@ -106,9 +106,8 @@ SHAPES = (
                                                      " (local.get 0)"), InvalidModule, "another type", args=("x",)),
     Case("__pin of 64-bit numbers", lambda: with_runtime(__pin="(param i64) (result i64) (local.get 0)"), InvalidModule,
          "another type", args=("x",)),
-    Case("references in", '(module (func (export "f") (param funcref)))', TypeError, "references", args=(None,)),
-    Case("references out", '(module (func $f (export "f") (result funcref) (ref.func $f)) (elem declare func $f))',
-         TypeError, "references"),
+    Case("a reference in", '(module (func (export "f") (param funcref)))', TypeError, args=(7,)),
+    Case("a forged reference in", '(module (func (export "f") (param externref)))', TypeError, args=(b"\xff" * 8,)),
 )  # fmt: skip
 
 FORGED = (
