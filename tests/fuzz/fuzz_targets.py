@@ -1,0 +1,215 @@
+"""What is fuzzed, each as a function of bytes; shared by the hypothesis tests and the atheris harness.
+
+A target returns normally for whatever the product may answer, and raises for everything else. The engine itself is not
+among them: it compiles in a process of its own, and the hostile tests give it what these let through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from echelon.errors import EchelonError, GuestError, InvalidModule, LinkError, OutputExceeded
+from echelon.runtime import binary, http_guest, signature
+from echelon.runtime.abi import Guest
+from echelon.runtime.assemblyscript import AssemblyScript
+from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
+from echelon.runtime.frames import Reader
+from echelon.runtime.guest_kit import GuestKit
+from echelon.runtime.guest_kv import read_key
+from echelon.runtime.host import HostModule
+from echelon.runtime.loader import Loaded, read_module
+from echelon.runtime.memory import OutOfBounds
+from echelon.runtime.wasi import Wasi
+
+ROOM = 16 << 10
+"""Bytes that a guest may return to the codec's targets."""
+
+_PROVIDERS: tuple[HostModule, ...] = (Wasi(), GuestKit(), AssemblyScriptEnv())
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits, without an event loop."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise AssertionError("the codec waited")
+
+
+# Modules ------------------------------------------------------------------------------------------------
+
+
+def load(data: bytes) -> Loaded | None:
+    """Read the declarations of a module: it is one, or it is refused with our own error of one line or two."""
+    try:
+        return read_module(data, "sha256:" + "0" * 64, _PROVIDERS)
+    except (InvalidModule, LinkError) as exc:
+        message = str(exc)
+        if not message:
+            raise AssertionError("an error without a message") from exc
+        return None
+
+
+def module(data: bytes) -> None:
+    """The same for bytes behind the magic number, which fuzzers take long to find."""
+    loaded = load(binary.MAGIC + data)
+    if loaded is not None:
+        for plan in loaded.plans.values():
+            with contextlib.suppress(TypeError):
+                plan.check_callable()
+        loaded.exports()
+        for start, end in loaded.info.bodies[:8]:
+            binary.grows_memory(loaded.wasm, loaded.info, (start + end) // 2)
+
+
+# Signatures ---------------------------------------------------------------------------------------------
+
+
+def typed(data: bytes) -> None:
+    """Read a signature: it is one and survives being written again, or it is refused."""
+    try:
+        found = signature.decode(data)
+    except ValueError:
+        return
+    again = signature.decode(signature.encode(found))
+    if again != found:
+        raise AssertionError(f"{found} was written as {again}")
+
+
+# The memory codec ---------------------------------------------------------------------------------------
+
+
+class CodecMemory:
+    """A guest's memory that is a bytearray, with the checks of the real one."""
+
+    def __init__(self, content: bytes) -> None:
+        self.bytes = bytearray(content)
+
+    @property
+    def size(self) -> int:
+        return len(self.bytes)
+
+    def _check(self, pointer: int, length: int) -> None:
+        if pointer < 0 or length < 0 or pointer + length > len(self.bytes):
+            raise OutOfBounds(f"{length} bytes at {pointer}")
+
+    def read(self, pointer: int, length: int) -> bytes:
+        self._check(pointer, length)
+        return bytes(self.bytes[pointer : pointer + length])
+
+    def write(self, pointer: int, data: bytes) -> None:
+        self._check(pointer, len(data))
+        self.bytes[pointer : pointer + len(data)] = data
+
+    def read_u32(self, pointer: int) -> int:
+        return int.from_bytes(self.read(pointer, 4), "little")
+
+
+class CodecGuest(Guest):
+    """A guest without an engine: allocates in a row, with the header that its language puts before each object."""
+
+    def __init__(self, content: bytes = b"", room: int = ROOM) -> None:
+        self.pinned = []
+        self.room = room
+        self.instance = _Limited(CodecMemory(content), room)  # type: ignore[assignment]
+        self._plans = {}
+
+    def has(self, export: str) -> bool:
+        return export in ("__new", "__pin", "__unpin", "__collect")
+
+    async def call(self, export: str, *arguments: int) -> int:
+        if export != "__new":
+            return arguments[0] if arguments else 0
+        size, number = arguments
+        memory = self.instance.memory.bytes  # type: ignore[union-attr]
+        memory += number.to_bytes(4, "little") + size.to_bytes(4, "little")
+        pointer = len(memory)
+        memory += bytes(size + -size % 8)
+        return pointer
+
+
+class _Limits:
+    def __init__(self, output: int) -> None:
+        self.output = output
+
+
+class _Limited:
+    """As much of an instance as the codec looks at."""
+
+    def __init__(self, memory: CodecMemory, output: int) -> None:
+        self.memory, self.limits = memory, _Limits(output)
+
+
+def weigh(value: Any) -> int:
+    """Return how many bytes of a guest's memory a value stands for, at the least."""
+    if isinstance(value, bytes | str):
+        return len(value)
+    return sum(max(1, weigh(item)) for item in value) if isinstance(value, list) else 0
+
+
+def lift(wire: Any, pointer: int, content: bytes) -> Any:
+    """Read a value from a guest's memory of any content: within its output limit, or not at all."""
+    try:
+        value = run(AssemblyScript().lift(CodecGuest(content), wire, pointer))
+    except (GuestError, OutputExceeded, InvalidModule):
+        return None
+    if weigh(value) > ROOM:
+        raise AssertionError(f"a value of {weigh(value)} bytes passed a limit of {ROOM}")
+    return value
+
+
+def codec(data: bytes) -> None:
+    """Lift by a wire and a pointer that the bytes begin with, as JSON, from the memory that follows a zero byte."""
+    head, _, content = data.partition(b"\0")
+    try:
+        wire, pointer = json.loads(head)
+    except (ValueError, TypeError, RecursionError):
+        wire, pointer = {"kind": "array", "id": 1, "item": {"kind": "string", "id": 2}}, len(head)
+        content = data
+    if isinstance(pointer, int) and not isinstance(pointer, bool) and 0 <= pointer < 1 << 32:
+        lift(wire, pointer, content)
+
+
+def there_and_back(wire: Any, value: Any) -> Any:
+    """Lower a value into an empty guest and lift it again."""
+    guest = CodecGuest(bytes(16), room=1 << 30)
+
+    async def work() -> Any:
+        abi = AssemblyScript()
+        return await abi.lift(guest, wire, await abi.lower(guest, wire, value))
+
+    return run(work())
+
+
+# What guests answer -------------------------------------------------------------------------------------
+
+
+def response(data: bytes) -> None:
+    """Read the response of an HTTP guest, and a key of the store: ours, or refused."""
+    with contextlib.suppress(GuestError):
+        answer = http_guest.decode_response(data)
+        if not 200 <= answer.status <= 599:
+            raise AssertionError(answer.status)
+    with contextlib.suppress(EchelonError):
+        read_key(Reader(data, "key"))
+
+
+TARGETS: dict[str, Callable[[bytes], object]] = {
+    "load": load,
+    "module": module,
+    "typed": typed,
+    "codec": codec,
+    "response": response,
+}
+"""Every target by the name that the harness takes."""
+
+
+if __name__ == "__main__":  # `python fuzz_targets.py TARGET FILE…` runs a target on what a fuzzer has kept
+    for path in sys.argv[2:]:
+        with open(path, "rb") as kept:
+            TARGETS[sys.argv[1]](kept.read())
