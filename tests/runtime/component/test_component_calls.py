@@ -294,7 +294,9 @@ MISFITS = {
     "tuple-short": ("(tuple u8 u8)", "i32 i32", "", (1,), ValueError, "expected 2 items, got 1"),
     "tuple-type": ("(tuple u8 u8)", "i32 i32", "", {1, 2}, TypeError, "expected tuple<u8, u8>, got set"),
     "record-missing": ("$point", "i32 f64", POINT, {"x": 1}, ValueError, 'the field "y-axis" is missing'),
-    "record-extra": ("$point", "i32 f64", POINT, {"x": 1, "y-axis": 2, "z": 3}, ValueError, 'no field "z"; there are x'),
+    "record-extra": (
+        "$point", "i32 f64", POINT, {"x": 1, "y-axis": 2, "z": 3}, ValueError, 'no field "z"; there are x',
+    ),
     "record-field": ("$point", "i32 f64", POINT, {"x": "1", "y-axis": 2}, TypeError, r"\(x\)\.x: expected s32"),
     "record-type": ("$point", "i32 f64", POINT, [1, 2], TypeError, "expected record"),
     "variant-case": ("$shape", "i32 f32", SHAPE, Variant("square"), ValueError, "no case 'square'; there are circle"),

@@ -122,7 +122,8 @@ class ComponentInstance(Instance):
             await super().finish(future, plan)
         except GuestStopped:
             failure, self.failure = self.failure, None
-            raise (failure or GuestError("the guest was stopped")) from None
+            failure = failure or GuestError("the guest was stopped")
+            raise failure from failure.__cause__
 
     def _take_failure(self) -> BaseException:
         error = self.scratch.error[0]
@@ -181,8 +182,10 @@ class ComponentInstance(Instance):
     def hand_out(self, resource: ResourceType, value: Any, *, own: bool) -> Any:
         """Return a native handle of a host's object, for the guest."""
         native = self.site.engine.native
-        number = next((n for n, (t, v) in self._objects.items() if v is value and t == resource), None)
-        if number is None or own:
+        number = None
+        if not own:  # what is lent may be out already
+            number = next((n for n, (t, v) in self._objects.items() if v is value and t == resource), None)
+        if number is None:
             if len(self._objects) >= MAX_OBJECTS:
                 raise GuestError(f"the guest holds more than {MAX_OBJECTS} objects of the host")
             number = next(_numbers) & 0xFFFF_FFFF
