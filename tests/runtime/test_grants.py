@@ -320,9 +320,12 @@ async def test_a_call_is_still_bounded_after_a_question(runtime: Runtime, wat: W
         await module.call("spin")
 
 
-async def test_the_runtimes_audit(code_directory: Path, tmp_path: Path, wat: Wat) -> None:
+async def test_the_runtimes_audit(
+    code_directory: Path, tmp_path: Path, wat: Wat, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With `audit` every use by every module is a line of JSON; the file is closed with the runtime."""
     path = tmp_path / "audit.jsonl"
+    monkeypatch.setenv("GRANTS_TEST", "value")
     settings = RuntimeSettings(instances=4, threads=1, cache=code_directory, audit=path)
     async with Runtime(settings) as runtime:
         first = await runtime.load(wat(GUEST), name="first", permissions=Permissions(env=["GRANTS_*"]))

@@ -264,7 +264,9 @@ async def test_denied_keys_are_hidden_from_lists(runtime: Runtime, kv: Kv, wasm:
 
 
 async def test_without_a_store(runtime: Runtime, wasm: bytes) -> None:
-    """A runtime without a store says how to give it one."""
+    """A runtime without a store says how to give it one, but not to a guest that was granted nothing."""
+    with pytest.raises(PermissionDenied):
+        await (await runtime.load(wasm)).call("rename", 1, "", "Ada")
     module = await runtime.load(wasm, permissions=ALLOWED)
     with pytest.raises(
         HostError, match=r"no key-value store for its guests: give it one with `runtime.kv = kv`"
@@ -305,6 +307,6 @@ async def test_hostile_pointers(runtime: Runtime, kv: Kv, wat: Any) -> None:
         with pytest.raises(GuestError, match="where at most 2048 makes sense"):
             await live.call("get", 0, 4)
     async with module.instance() as live:
-        live.memory.write(0, b"\0\0\0\0\1\0\0\0\x09\0\0\0\0\0\0\0")
+        live.memory.write(0, b"\0\0\0\0\1\0\0\0\x09" + b"\0" * 20)
         with pytest.raises(GuestError, match="an action 9"):
-            await live.call("atomic", 0, 16)
+            await live.call("atomic", 0, 24)

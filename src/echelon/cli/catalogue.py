@@ -85,7 +85,16 @@ CALL: Final = Command(
         Word("FUNCTION", "the export to call; left out for a WASI command", "?"),
         Word("ARGS", "its arguments, read by the types of its signature", "*"),
     ),
-    options=(*_PERMISSIONS, *_LIMITS, _JSON),
+    options=(
+        *_PERMISSIONS,
+        Option(("--permissions",), "grant this named set of echelon.toml, too", "NAME"),
+        Option(("--no-prompt",), "never ask whether the guest may have what it was not granted"),
+        Option(("--trace-permissions",), "say which permissions the run used, as options to paste"),
+        *_LIMITS,
+        Option(("--store",), "the store that --allow-kv is about; without it the project's", "FILE"),
+        _CONFIG,
+        _JSON,
+    ),
     examples=(
         "echelon call fib.ts fib 30",
         "echelon call report.ts build 2026 --allow-read=./data --time 5s",
@@ -93,7 +102,8 @@ CALL: Final = Command(
     ),
     notes=(
         "Numbers and true or false are written plainly, text as it is, bytes as base64 or @FILE, lists and optional"
-        " values as JSON. Nothing is granted unless an --allow option grants it; lists are separated by commas.\n\n"
+        " values as JSON. Nothing is granted unless an --allow option or a set grants it; lists are separated by"
+        " commas. On a terminal you are asked for what else the guest wants.\n\n"
         "Without FUNCTION the file is run as a WASI command: what follows -- are its arguments, standard input is"
         " passed on when it is not a terminal. With FUNCTION, what follows -- are further arguments."
     ),

@@ -102,6 +102,10 @@ class Environment:
         """Return one variable, or None when it is not set; raises PermissionDenied when it is not granted."""
         given = (self.variables or {}).get(name)
         if given is not None:
+            if permissions.check_env(
+                name
+            ):  # a variable of the caller's needs no grant; one of the host's is a use
+                permissions.require_env(name)
             return given
         permissions.require_env(name)
         return os.environ.get(name) if permissions.may_grow else None

@@ -230,7 +230,8 @@ class GuestKv:
         return kv
 
     async def _get(self, call: Call, pointer: int, length: int) -> int:
-        entry = await self._kv.get(_granted_key(call, pointer, length))
+        key = _granted_key(call, pointer, length)
+        entry = await self._kv.get(key)
         if entry.versionstamp is None:
             return -1
         writer = Writer()
@@ -246,7 +247,8 @@ class GuestKv:
         return keep(call, (result.versionstamp or "").encode())
 
     async def _delete(self, call: Call, pointer: int, length: int) -> None:
-        await self._kv.delete(_granted_key(call, pointer, length))
+        key = _granted_key(call, pointer, length)
+        await self._kv.delete(key)
 
     async def _list(self, call: Call, pointer: int, length: int) -> int:
         """Answer: count (key entry)* cursor."""
@@ -287,30 +289,45 @@ class GuestKv:
     async def _atomic(self, call: Call, pointer: int, length: int) -> int:
         """Read: count (key versionstamp)* count (action key …)*; an empty versionstamp means that the key is absent."""
         reader = Reader(_buffer(call, pointer, length), "commit")
-        atomic = self._kv.atomic()
-        for _ in range(reader.number()):
-            key, stamp = self._read_granted(call, reader), reader.text()
-            atomic.check(key=key, versionstamp=stamp or None)
-        for _ in range(reader.number()):
-            self._add(call, atomic, reader)
+        from echelon.kv import limits
+
+        steps: list[Callable[[Atomic], object]] = []
+        for _ in range(reader.number(limits.MAX_CHECKS)):
+            steps.append(_check(_read_granted(call, reader), reader.text()))
+        for _ in range(reader.number(limits.MAX_MUTATIONS)):
+            steps.append(_change(call, reader))
         reader.end()
+        atomic = self._kv.atomic()
+        for step in steps:
+            step(atomic)
         result = await atomic.commit()
         return keep(call, (result.versionstamp or "").encode()) if result.ok else -1
 
-    def _read_granted(self, call: Call, reader: Reader) -> Key:
-        key = read_key(reader)
-        call.permissions.require_kv(key)
-        return key
 
-    def _add(self, call: Call, atomic: Atomic, reader: Reader) -> None:
-        action, key = reader.number(), self._read_granted(call, reader)
-        if action == _SET:
-            expire_in = _expiry(int(reader.packed("<q")))
-            atomic.set(key, read_value(reader.number(), reader.content()), expire_in=expire_in)
-        elif action == _DELETE:
-            atomic.delete(key)
-        elif action in (_SUM, _MIN, _MAX):
-            change = {_SUM: atomic.sum, _MIN: atomic.min, _MAX: atomic.max}[action]
-            change(key, int(reader.packed("<Q")))
-        else:
-            raise GuestError(f"the guest's commit has an action {action}; actions are 1 to 5")
+def _read_granted(call: Call, reader: Reader) -> Key:
+    key = read_key(reader)
+    call.permissions.require_kv(key)
+    return key
+
+
+def _check(key: Key, stamp: str) -> Callable[[Atomic], object]:
+    return lambda atomic: atomic.check(key=key, versionstamp=stamp or None)
+
+
+def _change(call: Call, reader: Reader) -> Callable[[Atomic], object]:
+    """Read one change of a commit."""
+    action, key = reader.number(), _read_granted(call, reader)
+    if action == _SET:
+        expire_in = _expiry(int(reader.packed("<q")))
+        value = read_value(reader.number(), reader.content())
+        return lambda atomic: atomic.set(key, value, expire_in=expire_in)
+    if action == _DELETE:
+        return lambda atomic: atomic.delete(key)
+    operand = int(reader.packed("<Q"))
+    if action == _SUM:
+        return lambda atomic: atomic.sum(key, operand)
+    if action == _MIN:
+        return lambda atomic: atomic.min(key, operand)
+    if action == _MAX:
+        return lambda atomic: atomic.max(key, operand)
+    raise GuestError(f"the guest's commit has an action {action}; actions are 1 to 5")

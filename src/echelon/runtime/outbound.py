@@ -208,11 +208,15 @@ class Outbound:
         known = [normal_host(text) for text in found if parse_address(text) is not None and "%" not in text]
         if not known:
             raise OutboundFailure(f"{host} has no address")
-        usable = [
-            text for text in known if permissions.check_address(text, port, scheme, public=is_public(text))
-        ]
+        public = {text: is_public(text) for text in known}
+        usable = [t for t in known if permissions.check_address(t, port, scheme, public=public[t])]
         if not usable:
-            permissions.require_address(host, known[0], port, scheme, public=is_public(known[0]))
+            usable = known[:1]
+        for (
+            text
+        ) in usable:  # asks, tells who watches, raises; an address of the internet is no use of its own
+            if not public[text] or not permissions.check_address(text, port, scheme, public=True):
+                permissions.require_address(host, text, port, scheme, public=public[text])
         return usable
 
     async def _send(self, request: OutboundRequest, addresses: Sequence[str], most: int) -> OutboundResponse:

@@ -226,6 +226,11 @@ class Permissions:
         # What is granted later on must be granted by `other`, too.
         return narrow._with(watches=self._watches, overlay=self._overlay, bounds=(*self._bounds, other))
 
+    def join(self, other: Permissions) -> Permissions:
+        """Return what either grants, less what either denies."""
+        rules = {kind: _either(self._rules[kind], other._rules[kind]) for kind in KINDS}
+        return self._of(rules, _union(self.deny, other.deny))
+
     def audited(self, log: AuditLog, module: str) -> Permissions:
         """Return the same permissions, every use of which is written to `log` under the name of `module`."""
         return self.watched(lambda use: log.write(module, use.permission, use.target, use.allowed))
@@ -371,12 +376,11 @@ class Permissions:
         self, host: str, address: str, port: int, scheme: str | None = None, *, public: bool
     ) -> None:
         """Raise PermissionDenied unless a granted host may be reached at this address, which it was resolved to."""
-        if self.check_address(address, port, scheme, public=public):
-            return
         target = _host_target(address, port, scheme)
         names = dict.fromkeys(f"[{name}]" if ":" in name else name for name in (normal_host(host), target[0]))
         shown, grant = join_host(target[0], port), f"--allow-net={','.join(names)}"
-        if not self._allow("net", target, shown, grant, False, named=True):
+        allowed = self.check_address(address, port, scheme, public=public)
+        if not self._allow("net", target, shown, grant, allowed, named=True):
             denial = self._denial("net", target)
             raise PermissionDenied("net", shown, grant if denial is None else f"{grant} and without {denial}")
 
@@ -479,14 +483,15 @@ def _meet(kind: str, one: Any, two: Any) -> Rule:
 def _union(one: Permissions | None, two: Permissions | None) -> Permissions | None:
     if one is None or two is None:
         return one or two
-    rules: dict[str, Rule] = {}
-    for kind in KINDS:
-        a, b = one._rules[kind], two._rules[kind]
-        if a is True or b is True:
-            rules[kind] = True
-        else:
-            rules[kind] = tuple(dict.fromkeys((a or ()) + (b or ()))) or None
-    return Permissions._of(rules, None)
+    return Permissions._of({kind: _either(one._rules[kind], two._rules[kind]) for kind in KINDS}, None)
+
+
+def _either(one: Rule, two: Rule) -> Rule:
+    if one is True or two is True:
+        return True
+    if one is None or two is None:
+        return one if two is None else two
+    return tuple(dict.fromkeys(one + two))
 
 
 def _host_target(host: str, port: int, scheme: str | None) -> tuple[Any, ...]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from echelon.cli import failures, source, values
 from echelon.cli.parser import EVERYTHING, Arguments, Command, Usage
+from echelon.cli.prompt import Prompt, can_ask
 from echelon.cli.status import OK, status_of
 from echelon.cli.terminal import Terminal, clean, is_terminal
+from echelon.cli.trace import Trace
+from echelon.config import Config
 from echelon.errors import ConfigError, FunctionNotFound, GuestError, GuestExit, LoadError, PermissionDenied
 from echelon.plugin.artifacts import Artifact
 from echelon.runtime.core import Runtime, RuntimeSettings
@@ -41,8 +45,15 @@ async def _call(
     path: Path, arguments: Arguments, permissions: Permissions, limits: Limits, terminal: Terminal
 ) -> int:
     artifact = await source.read(path, terminal)
-    async with Runtime(_settings(limits)) as runtime:
+    async with Runtime(_settings(limits)) as runtime, AsyncExitStack() as stack:
         module = await _load(runtime, path, artifact, permissions, limits)
+        if not arguments.no_prompt and can_ask(terminal):
+            module.grants.ask_somebody = Prompt(terminal)
+        if arguments.trace_permissions:
+            trace = Trace()
+            stack.callback(_show_trace, trace, module, terminal)
+            module.permissions = module.permissions.watched(trace.note)
+        await _open_store(module, arguments, stack)
         try:
             if arguments.function is None:
                 value, outcome = None, await _run_command(module, path, arguments.rest or [])
@@ -52,6 +63,34 @@ async def _call(
             return _failed(exc, terminal)
     _show(value, outcome, arguments.json, terminal)
     return OK
+
+
+def _show_trace(trace: Trace, module: Module, terminal: Terminal) -> None:
+    options = trace.options(module.permissions)
+    if module.permissions.check_sys("clock") and any(
+        "clock" in i["name"] or "now" in i["name"] for i in module.imports()
+    ):
+        options = f"{options} --allow-sys=clock".lstrip()
+    terminal.note(f"permissions used: {clean(options)}" if options else "permissions used: none")
+
+
+async def _open_store(module: Module, arguments: Arguments, stack: AsyncExitStack) -> None:
+    """Open the store for a module that could use it; raises Usage when there is none."""
+    if not any(item["module"] == "echelon" and item["name"].startswith("kv_") for item in module.imports()):
+        return
+    if not (module.permissions.kv or module.permissions.may_grow):
+        return
+    from echelon.kv import open_kv
+
+    given = arguments.store is not None
+    path = Path(arguments.store) if given else Config.load(arguments.config).kv.path
+    if not given and not path.exists():
+        if not module.permissions.kv:
+            return
+        raise Usage(f"there is no store {path}; name one with --store FILE, it is made if it is not there")
+    if not path.parent.is_dir():
+        raise Usage(f"there is no folder {path.parent} to make the store {path.name} in")
+    module.runtime.kv = await stack.enter_async_context(open_kv(path))
 
 
 def _failed(error: GuestError | PermissionDenied, terminal: Terminal) -> int:
@@ -162,7 +201,17 @@ def _permissions(arguments: Arguments) -> Permissions:
             except ConfigError as exc:
                 reason = str(exc).removeprefix(f"permissions.{kind}: ")
                 raise Usage(f"--{verb}-{kind}: {reason}") from exc
-    return Permissions.from_flags(allow, deny)
+    given = Permissions.from_flags(allow, deny)
+    return given if arguments.permissions is None else _named_set(arguments).join(given)
+
+
+def _named_set(arguments: Arguments) -> Permissions:
+    sets = Config.load(arguments.config).permissions
+    found = sets.get(arguments.permissions)
+    if found is None:
+        known = f"there are {', '.join(sets)}" if sets else "write [permissions.NAME] in echelon.toml"
+        raise Usage(f"--permissions: there is no set {arguments.permissions!r}; {known}")
+    return found
 
 
 def _flags(arguments: Arguments, verb: str) -> dict[str, str | None]:

@@ -47,6 +47,8 @@ _KIT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "env_get": ("env",),
     "read_file": ("read",),
     "write_file": ("write",),
+    "fetch": ("net",),
+    **dict.fromkeys(("kv_get", "kv_set", "kv_delete", "kv_list", "kv_atomic"), ("kv",)),
 }
 _NEEDS: Final = {_WASI: _WASI_NEEDS, "echelon": _KIT_NEEDS}
 
