@@ -183,9 +183,10 @@ _NUMBERS = {
 
 
 @st.composite
-def honest(draw: st.DrawFn, depth: int = 3) -> tuple[Any, Any]:
+def honest(draw: st.DrawFn, depth: int = 3, nullable: bool = True) -> tuple[Any, Any]:
     """A wire that a compiler may write, and a value that it can carry."""
-    kind = draw(st.sampled_from(["string", "buffer", "bytes", "view", "array", "static", "nullable"]))
+    kinds = ["string", "buffer", "bytes", "view", "array", "static", *(["nullable"] if nullable else [])]
+    kind = draw(st.sampled_from(kinds))
     number = draw(st.integers(1, 50))
     if kind == "string":
         return {"kind": "string", "id": 2}, draw(st.text(max_size=20))
@@ -194,7 +195,7 @@ def honest(draw: st.DrawFn, depth: int = 3) -> tuple[Any, Any]:
     if kind == "bytes":
         return {"kind": "view", "id": number, "item": "u8"}, draw(st.binary(max_size=20))
     if kind == "nullable":
-        wire, value = draw(honest(0))
+        wire, value = draw(honest(0, nullable=False))
         return {"kind": "nullable", "item": wire}, draw(st.none() | st.just(value))
     if kind == "view" or depth == 0 or draw(st.booleans()):
         item = draw(st.sampled_from([name for name in _NUMBERS if kind != "view" or name != "u8"]))
