@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -64,9 +65,7 @@ PRICES = "acme:shop/prices@1.0.0"
 def offer(runtime: Runtime, **functions: Callable[..., Any]) -> None:
     """Offer the functions of the interface; those that are not given answer 1."""
     for name in ("lookup", "note", "risky"):
-        runtime.component_imports.add(
-            f"{PRICES}#{name}", functions.get(name, lambda _id: None if name == "note" else 1)
-        )
+        runtime.component_imports.add(f"{PRICES}#{name}", functions.get(name, lambda _id: 1))
 
 
 async def test_function(runtime: Runtime, wat: Wat) -> None:
@@ -187,6 +186,20 @@ async def test_deadline_covers_host_functions(runtime: Runtime, wat: Wat, waits:
     module = await runtime.load(wat(CALLER), limits=Limits(time=0.1, host_calls=1_000_000_000))
     with pytest.raises(DeadlineExceeded):
         await (module.call("twice", 1) if waits else module.call("often"))
+
+
+async def test_functions_run_on_the_loop(runtime: Runtime, wat: Wat) -> None:
+    """A plain function is called on the event loop's thread, also by a guest that has long moved to another one."""
+    threads = set()
+
+    def note(_id: int) -> None:
+        threads.add(threading.current_thread())
+
+    offer(runtime, note=note)
+    module = await runtime.load(wat(CALLER), limits=Limits(host_calls=20_000, time=20))
+    with pytest.raises(HostCallsExceeded):
+        await asyncio.gather(*(module.call("often") for _ in range(3)))
+    assert threads == {threading.current_thread()}
 
 
 async def test_cancel_while_the_host_works(runtime: Runtime, wat: Wat) -> None:

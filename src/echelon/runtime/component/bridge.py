@@ -59,7 +59,9 @@ class Bridge:
     async def _complete(self, _call: Any, instance: Any, values: list[Any], results: Any) -> None:
         try:
             try:
-                value = await self.host.function(instance.call, *values)
+                value = self.host.function(instance.call, *values)
+                if self.host.suspends:
+                    value = await value
             except ComponentError as exc:
                 value = self._error(exc)
             self._put(instance, value, results)

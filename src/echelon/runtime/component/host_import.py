@@ -9,10 +9,14 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class HostImport:
-    """One function behind an import: `function(call, *values)`; `suspends` marks a coroutine function."""
+    """One function behind an import: `function(call, *values)`; `suspends` marks a coroutine function.
+
+    One that may run `anywhere` is called on whatever thread the guest is on, every other one on the event loop's.
+    """
 
     function: Callable[..., Any]
     suspends: bool = False
+    anywhere: bool = False
 
 
 class ImportProvider(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -173,7 +174,7 @@ class _Definer:
         native, text = self._engine.native, name.encode()
         lib, null = native.lib, native.null
         self.has_host = True
-        if bridge.host.suspends:
+        if not bridge.host.anywhere:
             callback, ready = self._suspending(bridge)
             self.callbacks += [callback, ready]
             add = lib.wasmtime_component_linker_instance_add_func_async
@@ -214,6 +215,10 @@ class _Definer:
             instance = self._instance(context)
             then.callback, then.env = ready, lib.wasmtime_context_get_data(context)
             try:
+                # Only the thread of the event loop has a running loop.
+                if not bridge.host.suspends and asyncio._get_running_loop() is not None:
+                    bridge.call(instance, args, results)
+                    return
                 instance.call.count()
                 values = bridge.lift(instance, args)
                 instance.pending = linking.Pending(bridge.waiting, (instance, values, results), None, None)

@@ -38,7 +38,7 @@ class Wasi02:
         found = self._functions.get(f"{matched[1]}#{name}")
         if found is not None:
             return self._bind(found)
-        return HostImport(_refuse) if matched[1].startswith(_REFUSED) else None
+        return HostImport(_refuse, anywhere=True) if matched[1].startswith(_REFUSED) else None
 
     def has_resource(self, interface: str, name: str) -> bool:
         return _INTERFACE.fullmatch(interface) is not None and interface.startswith(_KNOWN + _REFUSED)
@@ -60,7 +60,7 @@ class Wasi02:
                 return await function(self._state(call), *values)
 
             return HostImport(suspend, suspends=True)
-        return HostImport(lambda call, *values: function(self._state(call), *values))
+        return HostImport(lambda call, *values: function(self._state(call), *values), anywhere=True)
 
 
 def _refuse(_call: Any, *_values: Any) -> NoReturn:
