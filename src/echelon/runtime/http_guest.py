@@ -121,8 +121,12 @@ def check_handles(loaded: Loaded, name: str) -> None:
     function = loaded.signature.exports.get(HANDLE)
     if function is not None and [v.type for v in (*function.params, *function.results)] == ["bytes", "bytes"]:
         return
+    if plan is not None and loaded.is_component:
+        values = (*plan.function.params, *plan.function.results)
+        if [value.type for value in values] == ["list<u8>", "list<u8>"]:
+            return
     functions = loaded.info.exported_functions
-    if plan is not None and functions[HANDLE] == _CORE and functions.get(ALLOCATE) == _ALLOCATE_CORE:
+    if HANDLE in functions and functions[HANDLE] == _CORE and functions.get(ALLOCATE) == _ALLOCATE_CORE:
         return
     raise LoadError(
         f'the module "{name}" does not answer HTTP: it must export {HANDLE}(bytes) -> bytes, or'

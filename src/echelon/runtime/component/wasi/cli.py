@@ -13,10 +13,8 @@ from echelon.runtime.component.wasi.streams import StandardInput, StandardOutput
 
 def _variables(state: WasiCall) -> list[tuple[str, str]]:
     found = state.environment.variables
-    if found is None:
-        state.call.permissions.require_env("*")
-        return []
-    return [(_text(name), _text(value)) for name, value in found.items()]
+    state.call.permissions.require_environment(given=found is not None)
+    return [(_text(name), _text(value)) for name, value in (found or {}).items()]
 
 
 def _text(value: str) -> str:
