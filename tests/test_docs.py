@@ -18,13 +18,14 @@ from echelon.runtime import binary, code_cache, engine, failures, guest_kit, htt
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
 from echelon.runtime.core import RuntimeSettings
 from echelon.runtime.guest_kit import GuestKit
+from echelon.runtime.guest_kv import GuestKv
 from echelon.runtime.host import HostFunction
 from echelon.runtime.limits import parse_size, parse_time
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-RUN_HERE = ("abi", "design", "runtime", "security", "tiers")
+RUN_HERE = ("abi", "design", "host-functions", "runtime", "security", "tiers")
 """Pages whose Python is run here; those of the other components are run by the tests of these."""
 
 PYTHON = re.compile(r"(?<!-->\n)^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -63,7 +64,7 @@ def surroundings(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) ->
 async def test_python_runs(name: str, surroundings: Path) -> None:
     """The blocks of a page run one after another, with a runtime called `wasm`, and what they assert holds."""
     async with Runtime() as wasm:
-        names: dict[str, Any] = {"wasm": wasm}
+        names: dict[str, Any] = {"wasm": wasm, "Runtime": Runtime, "errors": errors}
         for number, block in enumerate(PYTHON.findall(page(name))):
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
             result = eval(compile(block, f"docs/{name}.md, block {number + 1}", "exec", flags=flags), names)
@@ -195,8 +196,12 @@ def core_type(function: HostFunction) -> str:
 
 @pytest.mark.parametrize(
     ("heading", "functions"),
-    [("## The namespace `echelon`", guest_kit._FUNCTIONS), ("## The namespace `env`", None)],
-    ids=["echelon", "env"],
+    [
+        ("## The namespace `echelon`", guest_kit._FUNCTIONS),
+        ("### The key-value store", GuestKv(lambda: None)._functions),
+        ("## The namespace `env`", None),
+    ],
+    ids=["echelon", "store", "env"],
 )
 def test_namespaces(heading: str, functions: dict[str, HostFunction] | None) -> None:
     """The page on the ABI lists every host function with its type."""

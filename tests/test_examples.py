@@ -76,6 +76,12 @@ def test_the_command_line_calls_a_guest() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "832040\n", "")
 
 
+def test_host_functions() -> None:
+    """A guest asks Python functions of its host, one of which waits, and gets text and None back."""
+    done = run(sys.executable, "examples/host_functions.py")
+    assert (done.stdout, done.stderr) == ("Black tea, 450 cents\ngold is not sold here\n", "")
+
+
 async def test_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A customer's plug-in is installed and asked; what it may not know or do is refused."""
     monkeypatch.setenv("SHOP_CURRENCY", "EUR")

@@ -134,6 +134,20 @@ function send(level: i32, message: string): void {
   write(level, changetype<usize>(text), text.byteLength);
 }
 
+/** What functions of the application need: `@external("shop", "stock") declare function stock(…): i32`. */
+export namespace host {
+  /** Return what the last host function has given, whose result was this length; null for -1, which is None. */
+  export function take(length: i32): ArrayBuffer | null {
+    return taken(length);
+  }
+
+  /** Return it as text; JSON is text, too. */
+  export function takeText(length: i32): string | null {
+    const content = taken(length);
+    return content === null ? null : String.UTF8.decode(content);
+  }
+}
+
 export namespace env {
   /** Return a variable's value, or null when it is not set. */
   export function get(name: string): string | null {
