@@ -68,7 +68,7 @@ DEEP = 100_000
         "(module (func (param " + "i32 " * DEEP + ")))",
         "(module " + "(memory 1)" * 1000 + ")",
         '(module binary "not a module at all")',
-        "(component)",
+        '(component (core module (import "m" "f" (func (param)',
         "\0" * 1000,
     ],
     ids=lambda text: text[:24],
