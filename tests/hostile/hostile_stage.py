@@ -150,7 +150,7 @@ class Stage:
         """Start a small runtime; fails when threads or descriptors are left after it has been closed."""
         before = Footprint.take()
         size: dict[str, Any] = {
-            "instances": 16, "queue": 100, "threads": 2, "compile_time": 4.0, "compile_memory": 1024 * MIB,
+            "instances": 16, "queue": 100, "threads": 2, "compile_time": 3.0, "compile_memory": 1024 * MIB,
         }  # fmt: skip
         async with Runtime(RuntimeSettings(cache=cache, **(size | settings))) as runtime:
             yield cls(runtime, await runtime.load(wat(ADD), name="neighbour"))
