@@ -371,6 +371,17 @@ def test_unknown_facts_are_refused() -> None:
         Permissions(sys=["clocks"])
 
 
+def test_join() -> None:
+    """Joined permissions grant what either grants and deny what either denies."""
+    one = Permissions(env=["A"], net=True, deny=Permissions(kv=["x"]))
+    two = Permissions(env=["B", "A"], net=["a.org"], read=["/data"], deny=Permissions(env=["C"]))
+    joined = one.join(two)
+    assert joined == Permissions(
+        env=["A", "B"], net=True, read=["/data"], deny=Permissions(kv=["x"], env=["C"])
+    )
+    assert Permissions().join(one) == one
+
+
 # Reading and writing them -------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -217,6 +218,48 @@ async def test_json(unstarted: Runtime, load: Load) -> None:
         GuestError, match=r"JSON to its host that does not fit: Expected `int`, got `str` - at `\$.x`"
     ):
         await module.call("wrong")
+
+
+DEEP = """(module
+  (import "deep" "parse" (func $parse (param i32 i32) (result i64)))
+  (import "deep" "decode" (func $decode (param i32 i32) (result i64)))
+  (memory (export "memory") 32)
+  (func $fill (memory.fill (i32.const 0) (i32.const 91) (i32.const 2000000)))
+  (func (export "parse") (result i64) call $fill (call $parse (i32.const 0) (i32.const 2000000)))
+  (func (export "decode") (result i64) call $fill (call $decode (i32.const 0) (i32.const 2000000))))"""
+
+
+async def test_deep_json(unstarted: Runtime, load: Load) -> None:
+    """JSON that is nested as deep as it goes ends the call, in our parser and in one that a function calls."""
+
+    @unstarted.host("deep")
+    def decode(value: list[Any]) -> int:
+        return len(value)
+
+    @unstarted.host("deep")
+    def parse(text: str) -> int:
+        return len(json.loads(text))
+
+    module = await load(DEEP)
+    with pytest.raises(GuestError, match="JSON to its host that does not fit"):
+        await module.call("decode")
+    with pytest.raises(HostError, match="RecursionError"):
+        await module.call("parse")
+
+
+def test_only_numbers_are_taken_at_once() -> None:
+    """What a guest can make as deep as it likes is not read on the guest's small stack."""
+
+    def numbers(a: I32, b: bool) -> str:
+        return "x"
+
+    def text(a: I32, b: str) -> None: ...
+
+    async def waits(a: I32) -> None: ...
+
+    assert host_function("x", numbers, "numbers").at_once is not None
+    assert host_function("x", text, "text").at_once is None
+    assert host_function("x", waits, "waits").at_once is None
 
 
 async def test_the_call_comes_first(unstarted: Runtime, load: Load) -> None:

@@ -84,9 +84,10 @@ def host_function(namespace: str, function: Callable[..., Any], name: str) -> Ho
         return write(call, await value if waits else value)
 
     waits = inspect.iscoroutinefunction(function)
-    return HostFunction(
-        namespace, name, tuple(core), results, answer_later, suspends=True, at_once=None if waits else answer
-    )
+    # At once means on the guest's own stack, which is small. A text or JSON could make a parser recurse as deep as
+    # the guest likes, so what takes one waits for its turn on the event loop's stack.
+    at_once = answer if not waits and all(width == 1 for width, _ in readers) else None
+    return HostFunction(namespace, name, tuple(core), results, answer_later, suspends=True, at_once=at_once)
 
 
 def _signature(function: Callable[..., Any], where: str) -> tuple[dict[str, Any], list[str]]:
