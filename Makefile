@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: run test lint format bench clean
+.PHONY: run test lint format bench fuzz clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml scripts/setup
@@ -31,6 +31,9 @@ bench: $(STAMP)
 	benchmarks/setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
+
+fuzz: $(STAMP)
+	ECHELON_FUZZ_ROUNDS=$${ECHELON_FUZZ_ROUNDS:-20000} $(BIN)/python -m pytest tests/fuzz --timeout=0
 
 clean:
 	rm -rf $(VENV) .echelon .mypy_cache .pytest_cache .ruff_cache build dist
