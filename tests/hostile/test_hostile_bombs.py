@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
+from pathlib import Path
 
 import pytest
 from hostile_stage import TIGHT, Case, Stage, leb, one_function, section, signed, table, wat
 
 from echelon.errors import DeadlineExceeded, GuestError, InvalidModule, LinkError, MemoryExceeded, Trap
 from echelon.runtime import binary
+from echelon.runtime.code_cache import CodeCache
 from echelon.runtime.limits import Limits
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -438,3 +442,28 @@ async def test_typed_bombs(stage: Stage) -> None:
       (func (export "__pin") (param i32) (result i32) (local.get 0)) (func (export "f") (param i32)))"""
     wasm = signed(text, {"name": "f", "params": [{"type": "str", "wire": {"kind": "string", "id": 2}}]})
     await stage.play(Case("a long argument", lambda: wasm, MemoryExceeded, args=("x" * 100_000,)))
+
+
+async def test_locks_of_slow_compilations(code_directory: Path) -> None:
+    """Modules that compile slowly and wait for one lock hold no thread: what is compiled already still loads."""
+    slow = slow_to_compile()
+    same = [binary.add_custom_section(slow, "n", bytes([number])) for number in range(12)]
+    ready = wat('(module (func (export "f") (result i32) (i32.const 7)))')
+    async with Stage.open(code_directory, compile_time=2.0) as stage:
+        (await stage.runtime.load(ready)).close()
+        cache = CodeCache(code_directory)
+        async with contextlib.AsyncExitStack() as others:  # as another process that compiles the same modules
+            for wasm in same:
+                digest = "sha256:" + hashlib.sha256(wasm).hexdigest()
+                await others.enter_async_context(cache.lock(digest))
+            tasks = [asyncio.create_task(stage.runtime.load(wasm)) for wasm in same]
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(10):
+                assert await asyncio.to_thread(lambda: 7) == 7
+                module = await stage.runtime.load(ready)
+                assert await module.call("f") == 7
+            module.close()
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(result, asyncio.CancelledError) for result in results)

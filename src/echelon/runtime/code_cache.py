@@ -7,6 +7,7 @@ rebuilt.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -15,9 +16,9 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from echelon.errors import ConfigError
 from echelon.runtime.limits import GIB
@@ -26,7 +27,9 @@ log = logging.getLogger("echelon.runtime")
 
 _MAGIC: Final = b"echelon-code-1\0\0"
 _MAC: Final = hashlib.sha256().digest_size
-_LOCKS: Final = 64
+_LOCKS: Final = 4096
+_LOCK_RETRY: Final = 0.02
+"""Seconds between two attempts to take a lock that another process, or another call, holds."""
 _WRITES_BETWEEN_SWEEPS: Final = 32
 
 
@@ -127,11 +130,23 @@ class CodeCache:
         mac.update(code)
         return mac.digest()
 
-    @contextlib.contextmanager
-    def lock(self, digest: str) -> Iterator[None]:
-        """Hold the right to compile `digest`, across processes; blocks, so call it from a thread."""
+    @contextlib.asynccontextmanager
+    async def lock(self, digest: str) -> AsyncIterator[None]:
+        """Hold the right to compile `digest`, across processes.
+
+        Waits on no thread: modules that compile slowly would hold all there are, and with them everybody else.
+        """
         name = int(hashlib.sha256(digest.encode()).hexdigest()[:8], 16) % _LOCKS
-        path = private_directory(self._directory / "locks") / f"{name:02}"
+        path = private_directory(self._directory / "locks") / f"{name:04}"
         with path.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not _try_lock(file):  # noqa: ASYNC110 - what is waited for may be in another process
+                await asyncio.sleep(_LOCK_RETRY)
             yield
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

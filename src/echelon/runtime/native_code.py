@@ -32,17 +32,13 @@ class NativeCode:
         code = cache.read(key, digest)
         if code is not None:
             return code
-        lock = cache.lock(digest)
-        await asyncio.to_thread(lock.__enter__)
-        try:
+        async with cache.lock(digest):
             code = cache.read(key, digest)
             if code is None:
                 code = await self._compiler.compile(wasm, profile)
                 self.compiled += 1
                 await asyncio.to_thread(cache.write, key, digest, code)
             return code
-        finally:
-            lock.__exit__(None, None, None)
 
     async def close(self) -> None:
         """End the compiler's processes."""
