@@ -212,7 +212,7 @@ def test_inspect_a_guests_names_are_harmless(cli: Cli, write: Write) -> None:
     ("content", "message"),
     [
         (b"", "this is not a WebAssembly module"),
-        (b"\0asm\x0d\0\1\0", "this is a component"),
+        (b"\0asm\x0d\0\1\0\x01\xff", "bad.wasm"),
         (b"\0asm\1\0\0\0\x01\xff", "bad.wasm"),
     ],
 )

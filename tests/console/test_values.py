@@ -64,8 +64,8 @@ def test_large_integers_stay_integers() -> None:
 
 def test_what_no_guest_returns_is_refused() -> None:
     """An object that is no guest's value is an error, not a guess."""
-    with pytest.raises(TypeError, match="set, which has no form in JSON"):
-        value_to_json({1})
+    with pytest.raises(TypeError, match="object, which has no form in JSON"):
+        value_to_json(object())
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ from echelon.cli.parser import Usage
 from echelon.console.values import value_to_json
 from echelon.runtime.signature import Function, Value
 
-_INTS: Final = frozenset({"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"})
+_INTS: Final = frozenset(f"{sign}{bits}" for sign in "ius" for bits in (8, 16, 32, 64))
+_TEXTS: Final = frozenset({"str", "string", "char"})
+_WIT: Final = re.compile(r"(record|variant|enum|flags)\{|(tuple|map|result|own|borrow)\b")
+"""Types of components whose values are JSON that the call itself checks."""
 _FLOATS: Final = frozenset({"f32", "f64"})
 _BYTES: Final = frozenset({"bytes", "v128"})
 _BOOLS: Final = {"true": True, "false": False}
@@ -68,9 +71,9 @@ def read_word(kind: str, word: str) -> Any:
         if word not in _BOOLS:
             raise Unfit(f"{_short(word)} is neither true nor false")
         return _BOOLS[word]
-    if kind == "str":
+    if kind in _TEXTS or kind.startswith("enum{"):
         return word
-    if kind in _BYTES:
+    if kind in _BYTES or (kind == "list<u8>" and not word.startswith("[")):
         return _read_bytes(word)
     if kind in ("funcref", "externref"):
         raise Unfit("a reference cannot be given on a command line")
@@ -112,6 +115,8 @@ def _read_json(kind: str, word: str) -> Any:
 
 def _fit(kind: str, value: Any, place: str) -> Any:
     """Return a JSON value as a type; raises Unfit that says where it does not fit."""
+    if _WIT.match(kind):
+        return value
     base, _, inner = kind.partition("<")
     inner = inner[:-1]
     at = f" at {place}" if place else ""
@@ -128,7 +133,7 @@ def _fit(kind: str, value: Any, place: str) -> Any:
     if kind in _BYTES and isinstance(value, str):
         return _from_base64(value)
     whole = kind in _INTS and isinstance(value, int) and not isinstance(value, bool)
-    if whole or (kind == "bool" and isinstance(value, bool)) or (kind == "str" and isinstance(value, str)):
+    if whole or (kind == "bool" and isinstance(value, bool)) or (kind in _TEXTS and isinstance(value, str)):
         return value
     raise Unfit(f"{_short(json.dumps(value))}{at} is not {kind}; write it as {_example(kind)}")
 
@@ -148,7 +153,16 @@ def _example(kind: str) -> str:
         return f"null or {_example(inner[:-1])}"
     if kind in _INTS:
         return "1"
-    return {"bool": "true", "str": '"text"', "bytes": '"AAE="', "v128": '"AAE="'}.get(kind, "1.5")
+    if _WIT.match(kind):
+        return "JSON"
+    return {
+        "bool": "true",
+        "str": '"text"',
+        "string": '"text"',
+        "char": '"c"',
+        "bytes": '"AAE="',
+        "v128": '"AAE="',
+    }.get(kind, "1.5")
 
 
 def _short(word: str) -> str:

@@ -14,6 +14,7 @@ from math import isfinite, isnan
 from types import NoneType
 from typing import Any, Final
 
+from echelon.runtime.component.values import Err, Ok, Some, Variant
 from echelon.runtime.result import Outcome
 from echelon.runtime.signature import MAX_DEPTH, Function, Value
 
@@ -49,6 +50,16 @@ def value_to_json(value: Any) -> Any:
         return value if isfinite(value) else _name_of(value)
     if isinstance(value, list | tuple):
         return _list_to_json(value)
+    if isinstance(value, dict):
+        return {str(key): value_to_json(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, Variant):
+        return {"case": value.case, "value": value_to_json(value.value)}
+    if isinstance(value, Ok | Some):
+        return {"value": value_to_json(value.value)}
+    if isinstance(value, Err):
+        return {"error": value_to_json(value.error)}
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
     raise TypeError(f"a guest's value is {kind.__name__}, which has no form in JSON")

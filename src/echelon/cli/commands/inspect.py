@@ -16,6 +16,7 @@ from echelon.plugin.artifacts import Artifact
 from echelon.runtime import binary, linking, plans
 from echelon.runtime import signature as signatures
 from echelon.runtime.binary import Import, ModuleInfo
+from echelon.runtime.component.imports import ComponentImports, Everything
 from echelon.runtime.core import Runtime
 from echelon.runtime.host import HostModule
 from echelon.runtime.http_guest import check_handles
@@ -50,6 +51,19 @@ _KIT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "fetch": ("net",),
     **dict.fromkeys(("kv_get", "kv_set", "kv_delete", "kv_list", "kv_atomic"), ("kv",)),
 }
+_COMPONENT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "get-environment": ("env",),
+    "[method]descriptor.open-at": _FILES,
+    "[method]descriptor.stat-at": ("read",),
+    "[method]descriptor.read-directory": ("read",),
+    "[method]descriptor.readlink-at": ("read",),
+    "[method]descriptor.link-at": _FILES,
+    "[method]descriptor.rename-at": _FILES,
+    **{
+        f"[method]descriptor.{name}-at": ("write",)
+        for name in ("create-directory", "remove-directory", "set-times", "symlink", "unlink-file")
+    },
+}
 _NEEDS: Final = {_WASI: _WASI_NEEDS, "echelon": _KIT_NEEDS}
 
 
@@ -69,6 +83,8 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
 
 def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
     """Return everything there is to know of a module; raises LoadError for bytes that are none."""
+    if artifact.wasm[:8] == binary.COMPONENT_MAGIC:
+        return asyncio.run(_describe_component(path, artifact))
     info = binary.parse(artifact.wasm)
     section = binary.custom_section(artifact.wasm, info, signatures.SECTION)
     signature = Signature() if section is None else _decode(section)
@@ -85,6 +101,42 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
         "imports": [_import(item, providers) for item in info.imports],
         "permissions": needs(info),
     }
+
+
+async def _describe_component(path: Path, artifact: Artifact) -> dict[str, Any]:
+    """Do the same for a component, whose types are known once it is compiled; nothing of it runs."""
+    offered = ComponentImports()
+    async with Runtime() as runtime:
+        runtime.component_imports = Everything()
+        module = await runtime.load(artifact.wasm, name=path.stem)
+        imports: list[dict[str, Any]] = [
+            {"type": None, **item, "provided": offered.provides(item["module"], item["name"])}
+            for item in module.imports()
+        ]
+        exports = [function.to_dict() | {"signature": str(function)} for function in module.exports()]
+        return {
+            "id": artifact.digest,
+            "name": path.stem,
+            "language": module.language,
+            "kind": "WASI command"
+            if any("wasi:cli/run@" in item["name"] for item in exports)
+            else "component",
+            "size": len(artifact.wasm),
+            "memory": None,
+            "exports": exports,
+            "imports": imports,
+            "permissions": component_needs(module.imports()),
+        }
+
+
+def component_needs(imports: Sequence[dict[str, str]]) -> dict[str, list[str]]:
+    """Return the permissions that a component's WASI imports could ask for, and the imports that are the reason."""
+    found: dict[str, list[str]] = {}
+    for item in imports:
+        if item["module"].startswith("wasi:"):
+            for permission in _COMPONENT_NEEDS.get(item["name"], ()):
+                found.setdefault(permission, []).append(item["name"].rpartition(".")[2])
+    return found
 
 
 def _decode(section: bytes) -> Signature:

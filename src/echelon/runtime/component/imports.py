@@ -8,9 +8,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from echelon.errors import ConfigError
+from echelon.errors import ConfigError, LinkError
 from echelon.runtime.component.host_import import HostImport
 from echelon.runtime.component.wasi.provider import Wasi02
 
@@ -87,6 +87,10 @@ class ComponentImports:
         )
         return added or self._wasi.has_resource(interface, name)
 
+    def provides(self, interface: str, name: str) -> bool:
+        """Tell whether there is something behind an import."""
+        return self.find(interface, name) is not None
+
     def interfaces(self) -> Sequence[str]:
         return [*self._names, *self._wasi.interfaces()]
 
@@ -100,3 +104,17 @@ def _without_call(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return suspend
     return lambda _call, *values: function(*values)
+
+
+class Everything(ComponentImports):
+    """Has something behind every import, so that any component can be looked at; none of it can be called."""
+
+    def find(self, interface: str, name: str) -> HostImport | None:
+        return HostImport(_refuse)
+
+    def has_resource(self, interface: str, name: str) -> bool:
+        return True
+
+
+def _refuse(_call: Any, *_values: Any) -> NoReturn:
+    raise LinkError("this component was loaded to be looked at, not to be called")
