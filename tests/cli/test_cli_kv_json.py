@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from echelon.cli import kv_json
@@ -124,6 +124,8 @@ _parts = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.integer
 _parts = st.one_of(_parts, st.floats(), st.booleans(), st.binary())
 
 
+@example((math.nan,))
+@example((math.copysign(math.nan, -1),))
 @given(st.lists(_parts, max_size=5).map(tuple))
 def test_keys_come_back_as_themselves(key: tuple[Any, ...]) -> None:
     """A key printed by `kv list` means the same key again."""

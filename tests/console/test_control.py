@@ -379,3 +379,17 @@ async def test_listing_in_pages(tmp_path: Path) -> None:
 async def test_bad_pages(api: Api, query: str) -> None:
     """A page that cannot be is refused."""
     check_problem(await api.get(f"/modules?{query}"), "bad-request", 400)
+
+
+async def test_a_component(api: Api) -> None:
+    """A component is stored, described by its WIT types, and called."""
+    source = """(component
+      (core module $m (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
+      (core instance $i (instantiate $m))
+      (func (export "add") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "add"))))"""
+    stored = await api.post("/modules", {"language": "wat", "source": source, "name": "component"})
+    assert stored.status_code == 201, stored.text
+    [export] = stored.json()["exports"]
+    assert (export["name"], export["results"]) == ("add", ["u32"])
+    answer = await api.post("/modules/component/call", {"function": "add", "args": [2, 40]})
+    assert answer.json()["value"] == 42

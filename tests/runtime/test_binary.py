@@ -111,7 +111,9 @@ def test_grows_memory_reads_instructions_not_bytes(wat: Wat) -> None:
                 (br_table 0 0 (i32.const 64))))"""
     )
     info = binary.parse(wasm)
-    answers = [binary.grows_memory(wasm, info, offset) for offset in range(info.bodies[0][0], info.bodies[-1][1])]
+    answers = [
+        binary.grows_memory(wasm, info, offset) for offset in range(info.bodies[0][0], info.bodies[-1][1])
+    ]
     assert True in answers
     assert answers.index(False, answers.index(True)) > 0  # the second function does not grow
     assert not answers[-1]

@@ -86,6 +86,17 @@ async def test_exit_code(runtime: Runtime, wat: Wat) -> None:
     assert caught.value.outcome.stdout == b"hello"
 
 
+async def test_an_exit_inside_a_call(runtime: Runtime, wat: Wat) -> None:
+    """A function that ends its guest has no value to return, whatever the exit code."""
+    source = """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1)
+      (func (export "f") (result i32) (call $exit (i32.const 0)) (i32.const 1)))"""
+    module = await runtime.load(wat(source))
+    with pytest.raises(GuestExit) as caught:
+        await module.call("f")
+    assert caught.value.code == 0
+
+
 async def test_stdin(runtime: Runtime, wat: Wat) -> None:
     """A command reads what it is given, and no more."""
     module = await runtime.load(wat(command(ECHO, "fd_read", "fd_write")))

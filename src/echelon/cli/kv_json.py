@@ -99,7 +99,7 @@ def _lower(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else {"$float": repr(value)}
+        return value if math.isfinite(value) else {"$float": _special(value)}
     if isinstance(value, list | tuple):
         return [_lower(item) for item in value]
     if isinstance(value, dict):
@@ -152,9 +152,14 @@ def _raise_dict(value: Any) -> dict[Any, Any]:
     return {_freeze(_raise(name)): _raise(item) for name, item in value}
 
 
+def _special(value: float) -> str:
+    """Write a float that JSON lacks; the two signs of NaN are two keys."""
+    return "-nan" if math.isnan(value) and math.copysign(1, value) < 0 else repr(value)
+
+
 def _raise_float(value: Any) -> float:
-    if value not in ("nan", "inf", "-inf", "NaN", "Infinity", "-Infinity"):
-        raise ValueError('"nan", "inf" or "-inf" is needed')
+    if value not in ("nan", "-nan", "inf", "-inf", "NaN", "Infinity", "-Infinity"):
+        raise ValueError('"nan", "-nan", "inf" or "-inf" is needed')
     return float(value)
 
 
@@ -179,7 +184,7 @@ _TAGS: Final[dict[str, _Tag]] = {
     "$bytes": (bytes, _lower_bytes, _raise_bytes),
     "$bytearray": (bytearray, _lower_bytes, lambda value: bytearray(_raise_bytes(value))),
     "$u64": (U64, str, _raise_u64),
-    "$float": (float, repr, _raise_float),
+    "$float": (float, _special, _raise_float),
     "$set": (set, lambda v: [_lower(item) for item in v], lambda v: set(_raise_items(v))),
     "$frozenset": (frozenset, lambda v: [_lower(item) for item in v], lambda v: frozenset(_raise_items(v))),
     "$dict": (dict, _lower_dict, _raise_dict),

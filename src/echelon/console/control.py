@@ -58,7 +58,7 @@ class Control:
 
     def start(self) -> None:
         """Open the registry; raises ConfigError when its directory cannot be used."""
-        registry = Registry(self._app.kv, self._app.config.state / "modules")
+        registry = Registry(self._app.kv, self._app.config.state / "modules", self._describe_component)
         registry.open()
         self._registry = registry
 
@@ -114,6 +114,15 @@ class Control:
         """Forget a stored module."""
         await self.registry.delete(ref)
         return Empty()
+
+    async def _describe_component(self, wasm: bytes) -> Description:
+        """Load a component to learn its types; nothing of it runs."""
+        module = await self._app.wasm.load(wasm)
+        try:
+            exports = [function.to_dict() for function in module.exports()]
+            return Description(len(wasm), exports, list(module.imports()))
+        finally:
+            module.close()
 
     async def call(self, request: Request, ref: str) -> Response:
         """Call a function of a stored module."""

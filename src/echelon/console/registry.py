@@ -17,7 +17,7 @@ import os
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,6 +74,9 @@ class Description:
     imports: list[dict[str, Any]]
 
 
+Describe = Callable[[bytes], Awaitable[Description]]
+
+
 def check_name(name: str) -> str:
     """Return a module's name; raises HTTPError 400 for one that cannot be a name."""
     if NAME.fullmatch(name) is None:
@@ -106,8 +109,10 @@ def describe(wasm: bytes) -> Description:
 class Registry:
     """The stored modules of one application, shared by all its processes."""
 
-    def __init__(self, kv: Kv, directory: Path) -> None:
+    def __init__(self, kv: Kv, directory: Path, describe_component: Describe | None = None) -> None:
+        """Without `describe_component` no components are stored: only an engine knows what their types are."""
         self._kv = kv
+        self._describe_component = describe_component
         self._files = ArtifactStore(directory, size=sys.maxsize)
         self._turn = asyncio.Lock()
         self._descriptions: OrderedDict[str, Description] = OrderedDict()
@@ -134,7 +139,7 @@ class Registry:
             paths=granted_paths(permissions),
             created=datetime.now(UTC),
         )
-        self._remember(artifact.digest, await asyncio.to_thread(describe, artifact.wasm))
+        self._remember(artifact.digest, await self._describe(artifact.wasm))
         async with self._alone():
             await asyncio.to_thread(self._files.put, artifact)
             replaced = await self._commit(record)
@@ -205,9 +210,14 @@ class Registry:
         """Return what a stored module exports and imports."""
         known = self._descriptions.get(record.digest)
         if known is None:
-            known = await asyncio.to_thread(describe, await self.wasm(record))
+            known = await self._describe(await self.wasm(record))
         self._remember(record.digest, known)
         return known
+
+    async def _describe(self, wasm: bytes) -> Description:
+        if wasm[:8] == binary.COMPONENT_MAGIC and self._describe_component is not None:
+            return await self._describe_component(wasm)
+        return await asyncio.to_thread(describe, wasm)
 
     def _remember(self, digest: str, description: Description) -> None:
         self._descriptions[digest] = description

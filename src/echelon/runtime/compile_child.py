@@ -60,7 +60,9 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         profile = Profile(
-            fuel=bool(job["fuel"]), deterministic=bool(job["deterministic"]), components=bool(job["components"])
+            fuel=bool(job["fuel"]),
+            deterministic=bool(job["deterministic"]),
+            components=bool(job["components"]),
         )
         compile_wasm = compile_component if profile.components else compile_module
         if profile not in engines:

@@ -12,7 +12,7 @@ from echelon.runtime.environment import Environment, Seed
 from echelon.runtime.host import Call, OnOutput
 from echelon.runtime.instance import Instance
 from echelon.runtime.limits import Limits
-from echelon.runtime.loader import Loaded
+from echelon.runtime.loader import COMMAND, Loaded
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.result import Cost, Outcome
@@ -71,7 +71,12 @@ class Work:
 
     def make_call(self) -> Call:
         module = self.module
-        if self._args or self._env or self.seed is not None or self.permissions is not module.permissions:
+        if (
+            self._args
+            or self._env is not None
+            or self.seed is not None
+            or self.permissions is not module.permissions
+        ):
             environment = Environment.build(
                 self.permissions,
                 variables=self._env,
@@ -139,7 +144,7 @@ class Work:
             if runtime.telemetry.counting:
                 runtime.count_call(instance.spent, self._waited + instance.waited)
         except GuestExit as exc:
-            if exc.code == 0:
+            if exc.code == 0 and (not plan.returns or plan is self.loaded.plans.get(COMMAND)):
                 return None
             raise self.failed(exc) from None
         except (GuestError, PermissionDenied) as exc:
