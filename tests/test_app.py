@@ -113,6 +113,10 @@ async def test_without_a_server(config: Config) -> None:
             assert await module.call("add", n, 1) == n + 1
             artifact = await app.generator.compile(ADD, language="wat")
             assert artifact.digest == module.digest
+            stored = await app.wasm.load(artifact.digest)
+            assert await stored.call("add", 2, 3) == 5
+            with pytest.raises(LoadError, match="no module is stored as sha256:00"):
+                await app.wasm.load("sha256:" + "0" * 64)
 
 
 async def test_a_component_that_cannot_start_is_named(config: Config, tmp_path: Path) -> None:

@@ -112,6 +112,11 @@ class Generator:
             ]
         )
 
+    def stored(self, digest: str) -> Artifact | None:
+        """Return a module that was compiled or accepted before by its digest ("sha256:…"), None when it is gone."""
+        self._require_started()
+        return self.artifacts.get(digest)
+
     def language_for(self, path: str | Path) -> str:
         """Return the language of a file by its suffix ("wasm" for a module); raises ConfigError."""
         suffix = Path(path).suffix

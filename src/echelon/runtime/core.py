@@ -66,6 +66,8 @@ class SourceCompiler(Protocol):
 
     def language_for(self, path: str | Path) -> str: ...
 
+    def stored(self, digest: str) -> Artifact | None: ...
+
     async def compile(
         self, source: Any, language: str | None = None, optimize: Any = "none", name: str | None = None
     ) -> Artifact: ...
@@ -261,7 +263,7 @@ class Runtime:
         language: str | None = None,
         sha256: str | None = None,
     ) -> Module:
-        """Load a module from a file, a URL, the bytes of a module, or source in a language the generator knows.
+        """Load a module from a file, a URL, bytes, the digest of a stored module, or source the generator knows.
 
         `language` says that a text is source itself, not the path of a file. A URL needs its host in the setting
         `hosts`. With `sha256` the digest of the module must be that one, or it is not even compiled to native code.

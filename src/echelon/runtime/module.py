@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import logging
 import math
+import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from echelon.errors import (
     Busy,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from echelon.runtime.core import Runtime
 
 log = logging.getLogger("echelon.runtime")
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class State(StrEnum):
@@ -154,6 +157,8 @@ class Module:
             if source[:4] != MAGIC[:4]:
                 raise LoadError(f"{self.name}: these bytes are not a WebAssembly module; name their language")
             return source
+        if isinstance(source, str) and language is None and _DIGEST.fullmatch(source):
+            return await self._stored(source)
         if isinstance(source, str) and remote.is_url(source) and language is None:
             content = await remote.fetch(source, self.runtime.settings.hosts, self.runtime.net)
             if content[:4] == MAGIC[:4]:
@@ -168,6 +173,13 @@ class Module:
         generator = await self.runtime.generator()
         artifact = await generator.compile(source, language, name=self.name)
         self.cached, self.compile_ms, self.language = artifact.cached, artifact.compile_ms, artifact.language
+        return artifact.wasm
+
+    async def _stored(self, digest: str) -> bytes:
+        artifact = (await self.runtime.generator()).stored(digest)
+        if artifact is None:
+            raise LoadError(f"no module is stored as {digest}; compile its source again")
+        self.cached, self.language = True, artifact.language
         return artifact.wasm
 
     async def _language_of(self, url: str) -> str:
