@@ -267,7 +267,7 @@ def test_an_exit_status(cli: Cli, program: str) -> None:
 
 
 def test_a_function_that_exits_has_no_value(cli: Cli, write: Write) -> None:
-    """Exit status 0 instead of a result is success, and nothing is printed for it."""
+    """Exit status 0 instead of a result is a failure: nothing is printed that could be taken for one."""
     write(
         "exit.wat",
         """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -275,7 +275,8 @@ def test_a_function_that_exits_has_no_value(cli: Cli, write: Write) -> None:
            (func (export "f") (result i32) (call $exit (i32.const 0)) (i32.const 5)))""",
     )
     result = cli("call", "exit.wat", "f")
-    assert (result.status, result.out, result.err) == (0, "", "")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "echelon: f ended the guest with exit status 0 instead of a value\n"
 
 
 def test_the_whole_environment(cli: Cli, program: str) -> None:

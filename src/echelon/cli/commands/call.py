@@ -60,7 +60,7 @@ async def _call(
             else:
                 value, outcome = await _run_function(module, path, arguments)
         except (GuestError, PermissionDenied) as exc:
-            return _failed(exc, terminal)
+            return _failed(exc, arguments.function, terminal)
     _show(value, outcome, arguments.json, terminal)
     return OK
 
@@ -93,11 +93,12 @@ async def _open_store(module: Module, arguments: Arguments, stack: AsyncExitStac
     module.runtime.kv = await stack.enter_async_context(open_kv(path))
 
 
-def _failed(error: GuestError | PermissionDenied, terminal: Terminal) -> int:
+def _failed(error: GuestError | PermissionDenied, function: str | None, terminal: Terminal) -> int:
     if error.outcome is not None:
         _pass_on(error.outcome, terminal)
     if isinstance(error, GuestExit):
-        terminal.error(f"the command ended with exit status {error.code}")
+        what = "the command ended" if error.code else f"{function} ended the guest"
+        terminal.error(f"{what} with exit status {error.code}{'' if error.code else ' instead of a value'}")
         return status_of(error)
     return failures.report(error, terminal)
 
@@ -131,7 +132,7 @@ async def _run_function(module: Module, path: Path, arguments: Arguments) -> tup
 
 
 def _has_value(function: Function, outcome: Outcome) -> bool:
-    """Tell None that is a value from none at all: no results, or a guest that ended with exit status 0."""
+    """Tell None that is a value from none at all."""
     if outcome.value is not None:
         return True
     return [result.type.partition("<")[0] for result in function.results] == ["option"]
