@@ -42,13 +42,13 @@ async def slow(seconds: float) -> str:
 
 
 async def start():
-    print("started", os.getpid(), flush=True)
+    os.write(1, f"started {os.getpid()}\\n".encode())  # one write: two workers print at once
     if os.environ.get("FAIL_START"):
         raise RuntimeError("the store\\ncannot be opened")
 
 
 async def stop():
-    print("stopped", os.getpid(), flush=True)
+    os.write(1, f"stopped {os.getpid()}\\n".encode())
 
 
 app = Service(router, startup=start, shutdown=stop)
