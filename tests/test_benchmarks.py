@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import report, rounds, servers, statistics
 from benchmarks.apps import bare_rsgi
 from benchmarks.row import CannotRun, Comparison, Row, Settings
 from benchmarks.rows import json_route
 from benchmarks.statistics import Series, Summary
-
-from benchmarks import __main__ as program
-from benchmarks import report, rounds, servers, statistics
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="servers are pinned with Linux's taskset")
 
