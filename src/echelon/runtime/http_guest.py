@@ -9,12 +9,12 @@ Numbers are u32, little-endian; texts are UTF-8. A typed module exports `handle(
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final
 
 from echelon.errors import GuestError, LoadError
 from echelon.http.response import Response
 from echelon.runtime.binary import FuncType
+from echelon.runtime.frames import Reader, Writer
 
 if TYPE_CHECKING:
     from echelon.http.request import Request
@@ -45,51 +45,21 @@ async def encode_request(request: Request) -> bytes:
         for name, value in request.headers.pairs()
         if name.lower() not in _WITHHELD and name.lower() not in _HOP_BY_HOP
     ]
-    out = bytearray(struct.pack("<I", VERSION))
+    out = Writer()
+    out.number(VERSION)
     for text in (request.method, request.subpath, request.query_string):
-        _put(out, text.encode())
-    out += struct.pack("<I", len(pairs))
+        out.text(text)
+    out.number(len(pairs))
     for name, value in pairs:
-        _put(out, name.encode())
-        _put(out, value.encode())
-    _put(out, await request.body())
-    return bytes(out)
-
-
-def _put(out: bytearray, content: bytes) -> None:
-    out += struct.pack("<I", len(content))
-    out += content
-
-
-class _Reader:
-    """A cursor over the response buffer; raises GuestError when it ends too early."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._pos = data, 0
-
-    def number(self) -> int:
-        return int.from_bytes(self._take(4), "little")
-
-    def content(self) -> bytes:
-        return self._take(self.number())
-
-    def text(self) -> str:
-        try:
-            return self.content().decode()
-        except UnicodeDecodeError:
-            raise GuestError("the guest's response has a header that is not UTF-8") from None
-
-    def _take(self, size: int) -> bytes:
-        content = self._data[self._pos : self._pos + size]
-        if len(content) != size:
-            raise GuestError(f"the guest's response ends too early: {size} bytes are missing at {self._pos}")
-        self._pos += size
-        return content
+        out.text(name)
+        out.text(value)
+    out.content(await request.body())
+    return bytes(out.buffer)
 
 
 def decode_response(data: bytes) -> Response:
     """Read the response buffer; raises GuestError when it is malformed or cannot be sent."""
-    reader = _Reader(data)
+    reader = Reader(data, "response")
     version = reader.number()
     if version != VERSION:
         raise GuestError(
