@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import IntEnum
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Sequence
+from enum import Enum, IntEnum
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -42,16 +42,81 @@ class Action(IntEnum):
     SUM = 3
     MAX = 4
     MIN = 5
+    SET_STAMPED = 9
+
+
+class Bounds(NamedTuple):
+    """What a sum of two V8 numbers may not leave; outside it fails, or is brought to the nearer one by `clamp`."""
+
+    low: bytes | None
+    high: bytes | None
+    clamp: bool = False
 
 
 class Mutation(NamedTuple):
-    """One change. `expires_at` is in milliseconds since 1970, None for never."""
+    """One change. `expires_at` is in milliseconds since 1970, None for never.
+
+    SET_STAMPED sets `key` followed by one more part, the versionstamp of its commit as a str.
+    """
 
     action: Action
     key: bytes
     value: bytes = b""
     encoding: int = 0
     expires_at: int | None = None
+    bounds: Bounds | None = None
+
+
+class Enqueue(NamedTuple):
+    """A message for the queue; times are in milliseconds, `due` since 1970.
+
+    `backoff` has the wait after each failed delivery; when they are used up, the payload is stored under the
+    encoded keys of `undelivered`, by whoever gave it up.
+    """
+
+    payload: bytes
+    encoding: int
+    due: int
+    backoff: Sequence[int]
+    undelivered: Sequence[bytes] = ()
+
+
+class Lease(NamedTuple):
+    """The right to settle a message: `token` is another one each time that message is handed out."""
+
+    id: str
+    token: str
+
+
+class Message(NamedTuple):
+    """A message that was handed out; `attempts` counts the deliveries before this one, whatever ended them."""
+
+    lease: Lease
+    payload: bytes
+    encoding: int
+    due: int
+    backoff: Sequence[int]
+    undelivered: Sequence[bytes]
+    attempts: int
+
+
+class Fate(Enum):
+    """What becomes of a message that is leased."""
+
+    DONE = "done"
+    RETRY = "retry"
+    EXTEND = "extend"
+
+
+class Settlement(NamedTuple):
+    """The fate of a leased message; `at` is when it is due again (RETRY) or until when it is held (EXTEND).
+
+    `at` is in milliseconds since 1970.
+    """
+
+    lease: Lease
+    fate: Fate
+    at: int = 0
 
 
 class Commit(NamedTuple):
@@ -60,12 +125,15 @@ class Commit(NamedTuple):
     checks: Sequence[Check]
     mutations: Sequence[Mutation]
     size: int
+    enqueues: Sequence[Enqueue] = ()
+    settlements: Sequence[Settlement] = ()
 
 
 class CommitResult(msgspec.Struct, frozen=True):
     """What a commit did: `failed_checks` are the positions of the checks that did not hold, in call order.
 
-    When any check failed, nothing was written and `versionstamp` is None.
+    When any check failed, nothing was written and `versionstamp` is None. So it is, without a failed check, when
+    a message that the commit settles was no longer leased.
     """
 
     versionstamp: str | None
@@ -80,11 +148,19 @@ class CommitResult(msgspec.Struct, frozen=True):
         return self.versionstamp is not None
 
 
+ValueFormat = Literal["native", "v8"]
+
+
 class Backend(Protocol):
     """An engine. Every failure of the file or server below is a KvStorageError, use after close a KvClosed.
 
-    Entries whose time has passed are absent for every method, whether or not they were swept.
+    Entries whose time has passed are absent for every method, whether or not they were swept. Whatever another
+    process commits to the same store is seen here too, by `watch` and `dequeue` within 20 ms.
     """
+
+    @property
+    def values(self) -> ValueFormat:
+        """How values of Python are to be encoded: "v8" where programs in JavaScript read them too."""
 
     async def read(self, ranges: Sequence[KeyRange]) -> list[list[Record]]:
         """Return what each range holds, in order, all from one snapshot."""
@@ -92,8 +168,20 @@ class Backend(Protocol):
     async def write(self, commit: Commit) -> CommitResult:
         """Apply a commit; it is durable when this returns.
 
-        Raises KvValueError, and applies nothing, when a sum, min or max meets a value that is not a U64.
+        Raises KvValueError, and applies nothing, when a sum, min or max meets a value it does not work on.
         Cancelling the caller does not cancel the commit: it is applied whole.
+        """
+
+    def watch(self, keys: Sequence[bytes]) -> AsyncIterator[list[Record | None]]:
+        """Yield the entries under `keys`, then again after a commit or an expiry that changed one of them.
+
+        What is yielded is one snapshot; those between two may be left out. Ends when the engine is closed.
+        """
+
+    async def dequeue(self, limit: int, lease: float) -> list[Message]:
+        """Wait until a message is due, then hand out at most `limit`, the first due first.
+
+        Each is kept from everybody else for `lease` seconds; if it was not settled by then it is due again.
         """
 
     async def sweep(self) -> float:
