@@ -16,8 +16,9 @@ import pytest
 
 from echelon.errors import KvError, KvStorageError, KvUsageError
 from echelon.kv import Kv, open_kv
-from echelon.kv.backend import Action
-from echelon.kv.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
+from echelon.kv.backend import Action, Commit, Enqueue
+from echelon.kv.sqlite import SqliteBackend
+from echelon.kv.sqlite_file import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
 
 def write(path: Path, content: bytes) -> None:
@@ -151,7 +152,63 @@ async def test_newer_schema(path: Path) -> None:
     assert f"schema version {SCHEMA_VERSION + 1}, this Echelon reads {SCHEMA_VERSION}" in await fails(path)
 
 
-@pytest.mark.parametrize("damage", ["drop table meta", "delete from meta", "drop table kv"])
+SCHEMA_1 = """
+create table kv(
+    key blob primary key, value blob not null, encoding integer not null,
+    version integer not null, expires integer
+) strict, without rowid;
+create index kv_expires on kv(expires) where expires is not null;
+create table meta(id integer primary key check (id = 1), version integer not null) strict;
+insert into meta values (1, 41);
+insert into kv values (x'026b00', x'05', 4, 41, null);
+pragma application_id = 0x45434B56;
+pragma user_version = 1;
+"""
+
+
+def make_schema_1(path: Path) -> None:
+    """A file as the first schema made it, with one entry."""
+    file = apsw.Connection(str(path))
+    file.execute("pragma journal_mode = wal").fetchall()
+    file.execute(SCHEMA_1).fetchall()
+    file.close()
+
+
+async def test_old_schema_is_brought_forward(path: Path) -> None:
+    """A file of the first schema keeps its entries and its commit number, and has a queue; many may open it."""
+    make_schema_1(path)
+    backends = await asyncio.gather(*(SqliteBackend.open(path) for _ in range(5)))
+    for backend in backends[1:]:
+        await backend.close()
+    async with Kv(backends[0]) as kv:
+        entry = await kv.get(("k",))
+        assert (entry.value, entry.versionstamp) == (5, f"{41:016x}0000")
+        message = Enqueue(b"m", 3, 0, (), ())
+        assert await backends[0].write(Commit((), (), 1, (message,)))
+        assert len(await backends[0].dequeue(1, 1)) == 1
+        assert str((await kv.set(("k",), 6)).versionstamp) > f"{42:016x}0000"
+    with apsw.Connection(str(path)) as file:
+        assert file.pragma("user_version") == SCHEMA_VERSION
+    file.close()
+
+
+async def test_migration_is_whole_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration that fails leaves the file as it was, to be brought forward later."""
+    make_schema_1(path)
+    with monkeypatch.context() as patch:
+        broken = (MIGRATIONS[0], MIGRATIONS[1] + "create table kv(broken);")
+        patch.setattr("echelon.kv.sqlite_file.MIGRATIONS", broken)
+        assert "tables are not those of a store" in await fails(path)
+    with apsw.Connection(str(path)) as file:
+        assert file.pragma("user_version") == 1
+    file.close()
+    async with open_kv(path) as kv:
+        assert (await kv.get(("k",))).value == 5
+
+
+@pytest.mark.parametrize(
+    "damage", ["drop table meta", "delete from meta", "drop table kv", "drop table queue"]
+)
 async def test_missing_tables(path: Path, damage: str) -> None:
     """A store without its tables or its commit number is refused."""
     async with open_kv(path):

@@ -89,7 +89,10 @@ class Lease(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message that was handed out; `attempts` counts the deliveries before this one, whatever ended them."""
+    """A message that was handed out; `attempts` counts the deliveries before this one, whatever ended them.
+
+    `due` is when it became due: after a lease that ran out, the end of that lease.
+    """
 
     lease: Lease
     payload: bytes
@@ -101,17 +104,21 @@ class Message(NamedTuple):
 
 
 class Fate(Enum):
-    """What becomes of a message that is leased."""
+    """What becomes of a message that is leased.
+
+    RETRY and RELEASE give it back; what was released counts as never delivered. EXTEND keeps it longer.
+    """
 
     DONE = "done"
     RETRY = "retry"
+    RELEASE = "release"
     EXTEND = "extend"
 
 
 class Settlement(NamedTuple):
-    """The fate of a leased message; `at` is when it is due again (RETRY) or until when it is held (EXTEND).
+    """The fate of a leased message; `at` is when it is due again (RETRY, RELEASE) or until when it is held (EXTEND).
 
-    `at` is in milliseconds since 1970.
+    `at` is in milliseconds since 1970. A lease that ran out holds until the message was handed out again.
     """
 
     lease: Lease
@@ -133,7 +140,7 @@ class CommitResult(msgspec.Struct, frozen=True):
     """What a commit did: `failed_checks` are the positions of the checks that did not hold, in call order.
 
     When any check failed, nothing was written and `versionstamp` is None. So it is, without a failed check, when
-    a message that the commit settles was no longer leased.
+    a message that the commit settles is no longer leased to whoever settles it.
     """
 
     versionstamp: str | None
@@ -175,13 +182,15 @@ class Backend(Protocol):
     def watch(self, keys: Sequence[bytes]) -> AsyncIterator[list[Record | None]]:
         """Yield the entries under `keys`, then again after a commit or an expiry that changed one of them.
 
-        What is yielded is one snapshot; those between two may be left out. Ends when the engine is closed.
+        What is yielded is one snapshot; those between two may be left out. Ends when the engine is closed;
+        raises KvClosed when it was closed before.
         """
 
     async def dequeue(self, limit: int, lease: float) -> list[Message]:
         """Wait until a message is due, then hand out at most `limit`, the first due first.
 
         Each is kept from everybody else for `lease` seconds; if it was not settled by then it is due again.
+        Cancelling loses no message. Raises KvClosed when the engine is closed, also while it waits.
         """
 
     async def sweep(self) -> float:

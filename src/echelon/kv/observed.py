@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
-from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Record
+from echelon.kv.backend import (
+    Action,
+    Backend,
+    Commit,
+    CommitResult,
+    KeyRange,
+    Message,
+    Record,
+    ValueFormat,
+)
 from echelon.telemetry.names import KV_OPERATION, KV_OPERATION_SECONDS, KV_OPERATIONS
 
 if TYPE_CHECKING:
@@ -53,6 +62,19 @@ class ObservedBackend:
                 return result
         finally:
             self._report(operation, started)
+
+    @property
+    def values(self) -> ValueFormat:
+        """See Backend."""
+        return self._backend.values
+
+    def watch(self, keys: Sequence[bytes]) -> AsyncIterator[list[Record | None]]:
+        """Report nothing yet."""
+        return self._backend.watch(keys)
+
+    async def dequeue(self, limit: int, lease: float) -> list[Message]:
+        """Report nothing yet."""
+        return await self._backend.dequeue(limit, lease)
 
     async def sweep(self) -> float:
         """Report a sweep."""

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 import apsw
 
-from echelon.errors import KvError, KvValueError
+from echelon.errors import KvError
 from echelon.kv import limits
-from echelon.kv.backend import Action, Check, Commit, CommitResult, Mutation
-from echelon.kv.codec import Encoding, decode_u64
+from echelon.kv.arithmetic import combine
+from echelon.kv.backend import Action, Check, Commit, CommitResult, Message, Mutation
+from echelon.kv.codec import encode_key
 from echelon.kv.sqlite_file import storage_error
+from echelon.kv.sqlite_queue import Queue
 
 _READ_VERSION: Final = "select version from meta where id = 1"
 _WRITE_VERSION: Final = "update meta set version = ? where id = 1"
@@ -25,6 +27,7 @@ on conflict(key) do update set value = excluded.value, encoding = excluded.encod
 version = excluded.version, expires = excluded.expires
 """
 _DELETE: Final = "delete from kv where key = ?"
+_ARITHMETIC: Final = frozenset({Action.SUM, Action.MIN, Action.MAX})
 _SWEEP: Final = (
     "delete from kv where key in (select key from kv where expires <= ?1 order by expires limit ?2)"
 )
@@ -38,11 +41,20 @@ class Sweep:
     size: int = 0
 
 
-Operation = Commit | Sweep
+@dataclass(frozen=True, slots=True)
+class Dequeue:
+    """Lease messages that are due, at most `limit`, for `lease` milliseconds; the outcome is those messages."""
+
+    limit: int
+    lease: int
+    size: int = 0
+
+
+Operation = Commit | Sweep | Dequeue
 Execute = Callable[..., Any]
 """A cursor's execute; the schema is strict, so what a column holds needs no check here."""
 
-Outcome = CommitResult | int | Exception
+Outcome = CommitResult | int | list[Message] | Exception
 
 
 def format_stamp(version: int) -> str:
@@ -56,6 +68,7 @@ class Applier:
     def __init__(self, connection: apsw.Connection, path: str) -> None:
         self._connection = connection
         self._execute: Execute = connection.cursor().execute
+        self._queue = Queue(self._execute)
         self._path = path
 
     def apply(self, group: Sequence[Operation]) -> list[Outcome]:
@@ -97,56 +110,52 @@ class Applier:
         if isinstance(operation, Sweep):
             self._execute(_SWEEP, (now, operation.limit))
             return self._connection.changes()
+        if isinstance(operation, Dequeue):
+            return self._queue.lease(operation.limit, now, operation.lease)
         failed = tuple(index for index, check in enumerate(operation.checks) if not self._holds(check, now))
-        if failed:
+        if failed or not all(self._queue.holds(settlement.lease) for settlement in operation.settlements):
             return CommitResult(None, failed)
-        mutations = operation.mutations
-        # Only arithmetic can fail after a change was made; everything else needs no way back.
-        if len(mutations) > 1 and any(mutation.action > Action.DELETE for mutation in mutations):
-            return self._guard(mutations, version, now)
         try:
-            for mutation in mutations:
-                self._mutate(mutation, version, now)
+            # Only arithmetic can fail after a change was made; everything else needs no way back.
+            if len(operation.mutations) > 1 and any(m.action in _ARITHMETIC for m in operation.mutations):
+                self._guard(operation.mutations, version, now)
+            else:
+                for mutation in operation.mutations:
+                    self._mutate(mutation, version, now)
         except KvError as exc:
             return exc
+        for message in operation.enqueues:
+            self._queue.add(message)
+        for settlement in operation.settlements:
+            self._queue.settle(settlement)
         return CommitResult(format_stamp(version))
 
-    def _guard(self, mutations: Sequence[Mutation], version: int, now: int) -> Outcome:
+    def _guard(self, mutations: Sequence[Mutation], version: int, now: int) -> None:
         self._execute("savepoint one")
         try:
             for mutation in mutations:
                 self._mutate(mutation, version, now)
-        except KvError as exc:
+        except KvError:
             self._execute("rollback to one")
-            return exc
+            raise
         finally:
             if self._connection.in_transaction:
                 self._execute("release one")
-        return CommitResult(format_stamp(version))
 
     def _holds(self, check: Check, now: int) -> bool:
         rows = self._execute(_READ_STAMP, (check.key, now)).fetchall()
         return check.versionstamp == (format_stamp(rows[0][0]) if rows else None)
 
     def _mutate(self, mutation: Mutation, version: int, now: int) -> None:
-        action, key, value, encoding, expires = mutation
+        action, key, value, encoding, expires, _ = mutation
         if action == Action.SET:
             self._execute(_SET, (key, value, encoding, version, expires))
         elif action == Action.DELETE:
             self._execute(_DELETE, (key,))
+        elif action == Action.SET_STAMPED:
+            key += encode_key((format_stamp(version),))
+            self._execute(_SET, (key, value, encoding, version, expires))
         else:
             rows = self._execute(_READ_VALUE, (key, now)).fetchall()
-            result = _combine(action, rows[0][0], rows[0][1], value) if rows else value
-            self._execute(_SET, (key, result, Encoding.U64, version, None))
-
-
-def _combine(action: Action, stored: bytes, encoding: int, operand: bytes) -> bytes:
-    name = action.name.lower()
-    if encoding != Encoding.U64:
-        raise KvValueError(f"{name} works on a U64 only: what is stored is not one; set it to U64(...) first")
-    left, right = int(decode_u64(stored)), int(decode_u64(operand))
-    if action == Action.SUM:
-        result = (left + right) & limits.MAX_U64
-    else:
-        result = min(left, right) if action == Action.MIN else max(left, right)
-    return result.to_bytes(8, "little")
+            value, encoding = combine(mutation, rows[0] if rows else None)
+            self._execute(_SET, (key, value, encoding, version, None))

@@ -23,8 +23,8 @@ MEMORY: Final = ":memory:"
 APPLICATION_ID: Final = 0x45434B56
 """The letters ECKV in the file's header: how a store is told from any other SQLite database."""
 
-SCHEMA_VERSION: Final = 1
-SCHEMA: Final = """
+MIGRATIONS: Final = (
+    """
 create table kv(
     key blob primary key, value blob not null, encoding integer not null,
     version integer not null, expires integer
@@ -32,8 +32,23 @@ create table kv(
 create index kv_expires on kv(expires) where expires is not null;
 create table meta(id integer primary key check (id = 1), version integer not null) strict;
 insert into meta values (1, 0);
-"""
+""",
+    """
+create table queue(
+    id integer primary key, due integer not null, token integer, attempts integer not null default 0,
+    payload blob not null, encoding integer not null, backoff blob not null, undelivered blob not null
+) strict;
+create index queue_due on queue(due);
+""",
+)
+"""What makes each schema version from the one before; the first one from an empty file."""
 
+SCHEMA_VERSION: Final = len(MIGRATIONS)
+
+_PROBES: Final = (
+    "select key, value, encoding, version, expires from kv limit 1",
+    "select id, due, token, attempts, payload, encoding, backoff, undelivered from queue limit 1",
+)
 _MIN_FILE_BYTES: Final = 512
 
 _CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
@@ -146,7 +161,7 @@ def open_connections(path: str, durability: str) -> Connections:
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         if path == MEMORY:
             memory = apsw.Connection(MEMORY)
-            _create(memory)
+            _migrate(memory, path)
             return Connections(path, memory, memory, Patience(waits=False))
         return _retry(lambda: _open_file(path, durability))
     except apsw.Error as exc:
@@ -188,7 +203,11 @@ def _open_file(path: str, durability: str) -> Connections:
 def _prepare(writer: apsw.Connection, path: str) -> None:
     """Make sure that the file is a store of this version, creating it in an empty file."""
     writer.execute("pragma trusted_schema = off; pragma cell_size_check = on")
-    is_new = _is_new(writer, path, "begin")
+    writer.execute("begin")  # another process may be making the store right now
+    try:
+        version = _read_schema(writer, path)
+    finally:
+        writer.execute("rollback")
     if writer.readonly("main"):
         raise KvStorageError(f"{path}: the file cannot be written; check its permissions")
     mode = writer.execute("pragma journal_mode = wal").get
@@ -196,48 +215,40 @@ def _prepare(writer: apsw.Connection, path: str) -> None:
         raise KvStorageError(
             f"{path}: this file system cannot share a store (log mode {mode}); use a local disk"
         )
-    if is_new:
-        _is_new(writer, path, "begin immediate")
-    writer.execute("select key, value, encoding, version, expires from kv limit 1").fetchall()
+    if version < SCHEMA_VERSION:
+        _migrate(writer, path)
+    for probe in _PROBES:
+        writer.execute(probe).fetchall()
     if writer.execute("select version from meta where id = 1").get is None:
         raise KvStorageError(
             f"{path}: the file is damaged, its commit number is gone; restore it from a backup"
         )
 
 
-def _is_new(writer: apsw.Connection, path: str, begin: str) -> bool:
-    """Return whether the file is empty, and with "begin immediate" fill it.
-
-    Raises KvStorageError when it is not a store this version can use.
-    """
-    writer.execute(begin)
-    try:
-        application = writer.execute("pragma application_id").get
-        version = writer.execute("pragma user_version").get
-        tables = writer.execute("select count(*) from sqlite_schema").get
-        if application == APPLICATION_ID:
-            _check_version(version, path)
-            return False
-        if application or version or tables:
-            raise KvStorageError(f"{path}: the SQLite database of another program; choose another path")
-        if begin != "begin":
-            _create(writer)
-            writer.execute("commit")
-        return True
-    finally:
-        if writer.in_transaction:
-            writer.execute("rollback")
-
-
-def _create(connection: apsw.Connection) -> None:
-    connection.execute(SCHEMA)
-    connection.pragma("application_id", APPLICATION_ID)
-    connection.pragma("user_version", SCHEMA_VERSION)
-
-
-def _check_version(version: object, path: str) -> None:
-    if version != SCHEMA_VERSION:
+def _read_schema(connection: apsw.Connection, path: str) -> int:
+    """Return the file's schema version, 0 for an empty one; raises KvStorageError when it is not a store."""
+    application = connection.execute("pragma application_id").get
+    version = connection.execute("pragma user_version").get
+    tables = connection.execute("select count(*) from sqlite_schema").get
+    if not isinstance(version, int) or (application != APPLICATION_ID and (application or version or tables)):
+        raise KvStorageError(f"{path}: the SQLite database of another program; choose another path")
+    if version > SCHEMA_VERSION:
         raise KvStorageError(
             f"{path}: the store has schema version {version}, this Echelon reads {SCHEMA_VERSION}; "
             "upgrade Echelon or choose another file"
         )
+    return version
+
+
+def _migrate(connection: apsw.Connection, path: str) -> None:
+    """Bring a store to this schema version, or fill an empty file, in one transaction."""
+    connection.execute("begin immediate")
+    try:
+        for statements in MIGRATIONS[_read_schema(connection, path) :]:
+            connection.execute(statements)
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", SCHEMA_VERSION)
+        connection.execute("commit")
+    finally:
+        if connection.in_transaction:
+            connection.execute("rollback")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
@@ -31,7 +31,9 @@ class Writer:
     While `idle`, the thread leaves the writing connection alone, so that the event loop may use it itself.
     """
 
-    def __init__(self, connections: Connections, applier: Applier) -> None:
+    def __init__(self, connections: Connections, applier: Applier, notify: Callable[[], None]) -> None:
+        """`notify` is called on the event loop when something may have changed."""
+        self._notify = notify
         self._connections = connections
         self._applier = applier
         self._loop = asyncio.get_running_loop()
@@ -138,6 +140,7 @@ class Writer:
 
     def _deliver(self, group: list[_Job], outcomes: Sequence[Outcome]) -> None:
         self._pending -= len(group)
+        self._notify()
         answers = iter(outcomes)
         for operation, future in group:
             outcome = None if operation is None else next(answers)
