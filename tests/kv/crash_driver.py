@@ -18,7 +18,7 @@ from typing import NoReturn
 import apsw
 
 from echelon.kv import Kv, open_kv
-from echelon.kv.sqlite import Durability
+from echelon.kv.backend import Durability
 
 ACK = struct.Struct(">Q")
 TASKS = 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -14,9 +15,17 @@ from typing import Any
 import apsw
 import pytest
 
-from echelon.errors import KvError, KvStorageError, KvUsageError
+from echelon.errors import (
+    KvError,
+    KvLimitError,
+    KvStorageError,
+    KvUsageError,
+    KvValueError,
+    MissingExtra,
+)
 from echelon.kv import Kv, open_kv
 from echelon.kv.backend import Action, Commit, Enqueue
+from echelon.kv.opening import Engine
 from echelon.kv.sqlite import SqliteBackend
 from echelon.kv.sqlite_file import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
@@ -91,7 +100,7 @@ async def test_memory_stores_are_separate() -> None:
         ("", "cannot be empty"),
         ("a\0b", "NUL"),
         (":else:", 'write "./:else:"'),
-        ("https://example.com/kv", "not a URL"),
+        ("ftp://ann:secret@example.com/kv", "not a URL of 'ftp'"),
         (5, "got int"),
         (None, "got NoneType"),
     ],
@@ -99,6 +108,64 @@ async def test_memory_stores_are_separate() -> None:
 async def test_no_path(path: Any, message: str) -> None:
     """What cannot be a path is refused with what to write."""
     assert message in await fails(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "message"),
+    [
+        ("a.db", {"token": "x"}, "token= means nothing to a SQLite file"),
+        ("a.db", {"format": "xml"}, 'format is "echelon" or "deno"'),
+        ("postgres://localhost/x", {"format": "deno"}, "format= is about a file, not about PostgreSQL"),
+        ("PostgreSQL://localhost/x", {"durability": "normal"}, 'PostgreSQL knows no durability "normal"'),
+        ("http://localhost/", {"durability": "no"}, "durability is"),
+        ("a.db", {"max_value": "10 apples"}, 'write bytes or "16MiB"'),
+        ("a.db", {"max_value": 0}, "greater than zero"),
+        ("a.db", {"max_value": "65MiB"}, "a SQLite file holds values of at most 67108864 bytes"),
+        ("a.db", {"max_value": "1MiB", "format": "deno"}, "a file of Deno KV holds values of at most 65536"),
+    ],
+)
+async def test_options_that_do_not_fit(path: str, options: dict[str, Any], message: str) -> None:
+    """Each engine refuses the options that it does not know, before it is loaded."""
+    with pytest.raises((KvUsageError, KvLimitError), match=re.escape(message)):
+        await open_kv(path, **options)
+
+
+async def test_missing_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that is not there, or whose package is not installed, is one sentence; other errors pass."""
+    table = {
+        "gone": Engine("Gone", "echelon.kv.gone", "Gone", open=lambda *_: None),  # type: ignore[arg-type]
+        "bare": Engine("Bare", "bare_engine", "Bare", open=lambda *_: None, package="bare", extra="all"),  # type: ignore[arg-type]
+        "broken": Engine("Broken", "bare_engine", "Bare", open=lambda *_: None),  # type: ignore[arg-type]
+    }
+    monkeypatch.setattr("echelon.kv.opening.SCHEMES", table)
+
+    def load(name: str) -> None:
+        missing = "bare" if name == "bare_engine" else name
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr("importlib.import_module", load)
+    with pytest.raises(KvUsageError, match="no engine for Gone"):
+        await open_kv("gone://x")
+    with pytest.raises(MissingExtra, match=re.escape('pip install "echelon[all]"')):
+        await open_kv("bare://x")
+    with pytest.raises(ModuleNotFoundError):
+        await open_kv("broken://x")
+
+
+async def test_large_values(path: Path) -> None:
+    """`max_value` allows larger values, whole, and a commit that holds one; reading needs no such option."""
+    value = os.urandom(3 << 20)
+    async with open_kv(path, max_value="3MiB") as kv:
+        await kv.set(("big",), value)
+        await kv.atomic().set(("big", 2), value).set(("small",), value[:700_000]).commit()
+        with pytest.raises(KvValueError, match=r"at most 3145728$"):
+            await kv.set(("big",), value + b"x")
+        with pytest.raises(KvLimitError, match=r"too large: .*, at most 3899392; split it"):
+            await kv.atomic().set(("a",), value).set(("b",), value).commit()
+    async with open_kv(path) as kv:
+        assert (await kv.get(("big", 2))).value == value
+        with pytest.raises(KvValueError, match="at most 65536; open the store with max_value="):
+            await kv.set(("big",), value)
 
 
 async def test_folders_and_devices(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from echelon.kv.codec import U64 as U64
 from echelon.kv.codec import Key as Key
 from echelon.kv.entry import Entry as Entry
 from echelon.kv.listing import Listing as Listing
+from echelon.kv.opening import open_kv as open_kv
 from echelon.kv.store import Kv as Kv
-from echelon.kv.store import open_kv as open_kv
 
 __all__ = ["U64", "Atomic", "CommitResult", "Entry", "Key", "Kv", "Listing", "open_kv"]

@@ -61,8 +61,13 @@ class Atomic:
     twice applies everything twice.
     """
 
-    def __init__(self, write: Callable[[Commit], Awaitable[CommitResult]]) -> None:
+    def __init__(
+        self,
+        write: Callable[[Commit], Awaitable[CommitResult]],
+        max_value: int = limits.MAX_VALUE_BYTES,
+    ) -> None:
         self._write = write
+        self._max_value = max_value
         self._checks: list[Check] = []
         self._mutations: list[tuple[Mutation, timedelta | None]] = []
 
@@ -89,7 +94,7 @@ class Atomic:
 
     def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> Atomic:
         """Store a value; `expire_in` counts from the commit, and none means for ever."""
-        data, encoding = encode_value(value)
+        data, encoding = encode_value(value, self._max_value)
         return self._add(Action.SET, key, data, encoding, check_expiry(expire_in))
 
     def delete(self, key: Key) -> Atomic:
@@ -156,10 +161,9 @@ class Atomic:
         valued = [mutation for mutation, _ in self._mutations if mutation.action != Action.DELETE]
         valued_keys = sum(len(mutation.key) for mutation in valued)
         size = keys + valued_keys + sum(len(mutation.value) for mutation in valued)
-        if size > limits.MAX_COMMIT_BYTES:
-            raise KvLimitError(
-                f"the commit is too large: {size} bytes, at most {limits.MAX_COMMIT_BYTES}; split it"
-            )
+        most = limits.MAX_COMMIT_BYTES + max(0, self._max_value - limits.MAX_VALUE_BYTES)
+        if size > most:
+            raise KvLimitError(f"the commit is too large: {size} bytes, at most {most}; split it")
         if valued_keys > limits.MAX_COMMIT_KEY_BYTES:
             raise KvLimitError(
                 f"the keys of the commit are too large: {valued_keys} bytes, "

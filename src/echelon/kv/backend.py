@@ -156,6 +156,8 @@ class CommitResult(msgspec.Struct, frozen=True):
 
 
 ValueFormat = Literal["native", "v8"]
+Durability = Literal["full", "normal"]
+"""What a commit that returned survives: a loss of power, or the death of the process only."""
 
 
 class Backend(Protocol):

@@ -193,8 +193,8 @@ _SCALARS: Final = frozenset({str, float, bool, bytes, type(None)})
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def encode_value(value: Any) -> tuple[bytes, Encoding]:
-    """Return the stored form of `value`; raises KvValueError when it has none or is too large."""
+def encode_value(value: Any, most: int = limits.MAX_VALUE_BYTES) -> tuple[bytes, Encoding]:
+    """Return the stored form of `value`; raises KvValueError when it has none or more than `most` bytes."""
     kind = type(value)
     if kind is bytes:
         data, encoding = value, Encoding.BYTES
@@ -202,9 +202,13 @@ def encode_value(value: Any) -> tuple[bytes, Encoding]:
         data, encoding = value.to_bytes(8, "little"), Encoding.U64
     else:
         data, encoding = _pack(value), Encoding.MSGPACK
-    if len(data) > limits.MAX_VALUE_BYTES:
-        raise KvValueError(f"the value is too large: {len(data)} bytes, at most {limits.MAX_VALUE_BYTES}")
+    if len(data) > most:
+        raise KvValueError(f"the value is too large: {len(data)} bytes, at most {most}{_advise(most)}")
     return data, encoding
+
+
+def _advise(most: int) -> str:
+    return "; open the store with max_value= for larger ones" if most == limits.MAX_VALUE_BYTES else ""
 
 
 def decode_value(data: bytes, encoding: int) -> Any:

@@ -11,6 +11,11 @@ MAX_READ_KEY_BYTES: Final = 2049
 """The largest key in a get or a list bound: one more, so that a bound can lie just above the largest key."""
 
 MAX_VALUE_BYTES: Final = 65_536
+"""The largest value, or payload of a message, unless a store was opened with another `max_value`."""
+
+MAX_LARGE_VALUE_BYTES: Final = 64 * 1024 * 1024
+"""The largest `max_value`."""
+
 MAX_VALUE_DEPTH: Final = 100
 """How many containers may lie inside each other in one value."""
 
@@ -28,7 +33,10 @@ MAX_DEFAULT_BATCH_ENTRIES: Final = 500
 MAX_CHECKS: Final = 100
 MAX_MUTATIONS: Final = 1000
 MAX_COMMIT_BYTES: Final = 819_200
-"""Of one commit: every key, plus key and value of each mutation that carries a value."""
+"""Of one commit: every key, plus key and value of each mutation that carries a value.
+
+With a `max_value` above MAX_VALUE_BYTES it is as much more.
+"""
 
 MAX_COMMIT_KEY_BYTES: Final = 81_920
 """Of one commit: the keys of the mutations that carry a value."""

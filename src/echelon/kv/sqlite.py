@@ -13,15 +13,16 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, Literal, TypeVar, cast, get_args
+from typing import Any, Final, TypeVar, cast
 
 import apsw
 
-from echelon.errors import KvClosed, KvUsageError
+from echelon.errors import KvClosed
 from echelon.kv import limits
 from echelon.kv.backend import (
     Commit,
     CommitResult,
+    Durability,
     Fate,
     KeyRange,
     Message,
@@ -37,8 +38,6 @@ from echelon.kv.sqlite_writer import Writer
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-
-Durability = Literal["full", "normal"]
 
 _COLUMNS: Final = "select key, value, encoding, version from kv where "
 _POINT: Final = _COLUMNS + "key = ?1 and (expires is null or expires > ?2)"
@@ -80,8 +79,6 @@ class SqliteBackend:
     @classmethod
     async def open(cls, path: str | os.PathLike[str], durability: Durability = "full") -> SqliteBackend:
         """Open or create a file; raises KvStorageError when it cannot hold a store."""
-        if durability not in get_args(Durability):
-            raise KvUsageError(f'durability is "full" or "normal", got {durability!r}')
         connections = await asyncio.to_thread(lambda: open_connections(check_path(path), durability))
         return cls(connections, durability)
 

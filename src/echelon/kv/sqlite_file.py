@@ -131,7 +131,10 @@ def check_path(path: str | os.PathLike[str]) -> str:
     if name.startswith(":"):
         raise KvUsageError(f'a store\'s path cannot start with ":"; write "./{name}" or ":memory:"')
     if "://" in name:
-        raise KvUsageError(f"a store's path is a file, not a URL: {name}")
+        raise KvUsageError(
+            f"a store's path is a file, not a URL of {name.partition('://')[0]!r:.60}; "
+            'write "app.db", "postgres://…" or "https://…"'
+        )
     absolute = os.path.abspath(name)
     try:
         found = Path(absolute).stat()

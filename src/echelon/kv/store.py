@@ -12,25 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from echelon.errors import KvClosed, KvKeyError, KvLimitError, KvStorageError, KvUsageError
 from echelon.kv import limits
 from echelon.kv.atomic import Atomic, check_expiry, encode_for_write, expires_at
 from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Mutation, Record
-from echelon.kv.codec import U64, Key, encode_value
+from echelon.kv.codec import Key, encode_value
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.listing import Listing, check_count, encode_for_read, resume, select
-from echelon.kv.sqlite import Durability, SqliteBackend
-
-if TYPE_CHECKING:
-    from echelon.telemetry import Telemetry
-
-__all__ = ["U64", "Atomic", "CommitResult", "Entry", "Key", "Kv", "Listing", "open_kv"]
 
 T = TypeVar("T")
 
@@ -44,9 +37,10 @@ class Kv:
     Every method raises KvClosed after `close()`, KvKeyError for a bad key, KvStorageError if the disk fails.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, max_value: int = limits.MAX_VALUE_BYTES) -> None:
         """Take ownership of a backend; needs a running event loop, where expired entries are swept."""
         self._backend = backend
+        self._max_value = max_value
         self._read = backend.read
         self._closed = False
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="echelon-kv-sweeper")
@@ -145,7 +139,7 @@ class Kv:
         Cancelling the caller does not cancel the write. Raises KvValueError for what cannot be stored.
         """
         encoded = encode_for_write(key)
-        data, encoding = encode_value(value)
+        data, encoding = encode_value(value, self._max_value)
         expiry = None if expire_in is None else expires_at(check_expiry(expire_in))
         mutation = Mutation(Action.SET, encoded, data, encoding, expiry)
         return await self._backend.write(Commit((), (mutation,), len(encoded) + len(data)))
@@ -159,7 +153,7 @@ class Kv:
         """Begin a commit: `await kv.atomic().check(entry).set(key, value).commit()`."""
         if self._closed:
             raise KvClosed("the store was closed")
-        return Atomic(self._backend.write)
+        return Atomic(self._backend.write, self._max_value)
 
     async def close(self) -> None:
         """Finish the writes that were accepted, then close. Closing twice does nothing."""
@@ -196,51 +190,3 @@ class Kv:
                 _log.warning("expired entries were not removed: %s", exc)
                 delay = limits.MAX_SWEEP_SECONDS
             await asyncio.sleep(delay)
-
-
-class _Opening:
-    """What `open_kv()` returns: awaited it is the open store, entered it is closed at the end too."""
-
-    def __init__(
-        self, path: str | os.PathLike[str], durability: Durability, telemetry: Telemetry | None
-    ) -> None:
-        self._path = path
-        self._durability = durability
-        self._telemetry = telemetry
-        self._kv: Kv | None = None
-
-    def __await__(self) -> Generator[Any, None, Kv]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Kv:
-        self._kv = await self._open()
-        return self._kv
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._kv is not None:
-            await self._kv.close()
-
-    async def _open(self) -> Kv:
-        backend: Backend = await SqliteBackend.open(self._path, self._durability)
-        if self._telemetry is not None:
-            from echelon.kv.observed import (
-                ObservedBackend,
-            )  # loads what a store without telemetry does not need
-
-            backend = ObservedBackend(backend, self._telemetry)
-        return Kv(backend)
-
-
-def open_kv(
-    path: str | os.PathLike[str],
-    *,
-    durability: Durability = "full",
-    telemetry: Telemetry | None = None,
-) -> _Opening:
-    """Open the store in a file, made if it is not there, or in memory with ":memory:".
-
-    Use `async with open_kv(path) as kv` or `kv = await open_kv(path)`. With durability "full" a write that
-    returned survives a loss of power; with "normal" it survives the death of the process, and a loss of power
-    may undo the last writes, whole commits only. Raises KvStorageError when the path cannot hold a store.
-    """
-    return _Opening(path, durability, telemetry)
