@@ -94,6 +94,20 @@ def test_doctor(cli: Cli) -> None:
     for name in ("python", "packages", "engine", "wat", "typescript", "configuration", "state", "memory"):
         assert checks[name]["state"] == "ok", checks[name]
     assert "a module was compiled and called" in checks["engine"]["found"]
+    for name in ("namespaces", "no new privileges", "files", "system calls"):
+        assert checks[name]["found"] == "active for compilers"
+
+
+def test_doctor_tells_what_does_not_protect(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wall around compilers that the kernel does not offer is a remark with its reason."""
+    monkeypatch.setattr(
+        "echelon.plugin.sandbox.process.protections", lambda: {"namespaces": "", "files": "no Landlock"}
+    )
+    result = cli("doctor")
+    assert result.status == 0
+    assert "ok      namespaces        active for compilers" in result.out
+    assert "remark  files             not active: no Landlock" in result.out
+    assert "native compilers refuse to run without it" in result.out
 
 
 def test_doctor_finds_what_is_broken(

@@ -80,6 +80,7 @@ def _all(file: str | None) -> Iterator[Check]:
     yield from _packages()
     yield _engine()
     yield from _languages()
+    yield from _sandbox()
     try:
         config = Config.load(file)
     except ConfigError as exc:
@@ -164,6 +165,20 @@ def _languages() -> Iterator[Check]:
             yield Check(language.name, "ok", f"{probe.version}{detail}")
         else:
             yield Check(language.name, "remark", f"no compiler{detail}", f"to use it, type: {probe.install}")
+
+
+def _sandbox() -> Iterator[Check]:
+    """Tell which of the walls around a compiler stand on this machine."""
+    from echelon.plugin.sandbox import process
+
+    for name, why in process.protections().items():
+        if not why:
+            yield Check(name, "ok", "active for compilers")
+        elif name in process.REQUIRED:
+            advice = "native compilers refuse to run without it; use a newer kernel, or a container that permits it"
+            yield Check(name, "remark", f"not active: {why}", advice)
+        else:
+            yield Check(name, "remark", f"not active: {why}")
 
 
 def _home() -> Path:

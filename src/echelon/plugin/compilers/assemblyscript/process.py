@@ -1,7 +1,8 @@
 """One compiler process: started under its runtime's own restrictions, asked one question at a time, killable.
 
 The process has no network, no way to write or to start programs, an environment of its own, and may read
-the toolchain only. It runs a compiler, never the source; the restrictions are for the day it has a hole.
+the toolchain only: so its runtime is told, and so the kernel holds it where it can. It runs a compiler, never the
+source; the restrictions are for the day it has a hole.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import signal
 import sys
 from collections import deque
 from contextlib import suppress
@@ -20,9 +20,11 @@ from typing import Final
 import msgspec
 
 if sys.platform != "win32":
-    import resource
+    pass
 
 from echelon.errors import EchelonError
+from echelon.plugin.sandbox import process as sandbox
+from echelon.plugin.sandbox.process import Confinement, SandboxError
 from echelon.plugin.toolchain import Javascript, version_tuple
 
 HERE: Final = Path(__file__).resolve().parent
@@ -33,7 +35,8 @@ BOOT_SECONDS: Final = 60.0
 _HEAP_MIB: Final = 512
 _NURSERY_MIB: Final = 8  # a larger one makes the process 250 MB bigger and no faster
 _POLL_SECONDS: Final = 0.1
-_CPU_FACTOR: Final = 4  # seconds of processor time for one of the clock: V8 compiles and collects on threads
+_DATA: Final = 8 << 30  # V8 sets more aside than it uses, which is what `memory` bounds
+_CACHE: Final = 64 << 20
 _NODE_STABLE_PERMISSIONS: Final = (22, 13)
 
 
@@ -83,7 +86,6 @@ class Answer(msgspec.Struct):
     """What the process says to one request; see worker.mjs."""
 
     id: int
-    rss: int
     wasm: bytes | None
     diagnostics: list[Message]
     exports: list[Export]
@@ -130,9 +132,22 @@ class Settings:
         )  # fmt: skip
         return [str(self.javascript.path), *flags, *tail]
 
+    def confinement(self) -> Confinement:
+        """Return what the kernel lets the process reach, should its runtime's own restrictions have a hole."""
+        self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Confinement(
+            self.cache,
+            read=[self.javascript.path, self.toolchain, HERE, *sandbox.LIBRARIES],
+            seconds=math.inf,
+            memory=_DATA,
+            disk=_CACHE,
+            isolation="available",
+        )
+
     def environ(self) -> dict[str, str]:
         """Return all the process sees of its surroundings: nothing of the application's own."""
         fixed = {"DENO_DIR": str(self.cache), "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1", "CI": "1"}
+        fixed["OPENSSL_CONF"] = os.devnull  # the one of the system cannot be read
         if sys.platform == "win32":
             fixed["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")  # without it no process starts there
         return fixed
@@ -145,6 +160,7 @@ class Worker:
         self.settings = settings
         self.version = ""
         self.rss = 0
+        self.pid = sandbox.program(process.pid)
         self._process = process
         self._asked = 0
         self._errors: deque[bytes] = deque(maxlen=20)
@@ -154,18 +170,11 @@ class Worker:
     async def start(cls, settings: Settings) -> Worker:
         """Start a process and wait until it is ready; raises WorkerFailed."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *settings.command(),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=settings.toolchain,
-                env=settings.environ(),
-                limit=settings.line,
-                start_new_session=True,  # Ctrl-C reaches the application alone
+            process = await sandbox.start(
+                settings.command(), settings.confinement(), settings.environ(), line=settings.line
             )
-        except OSError as exc:
-            raise WorkerFailed(f"{settings.javascript.path}: cannot start: {exc.strerror}") from exc
+        except SandboxError as exc:
+            raise WorkerFailed(str(exc)) from exc
         worker = cls(settings, process)
         try:
             line = await worker._line(BOOT_SECONDS)
@@ -179,10 +188,6 @@ class Worker:
         return worker
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def alive(self) -> bool:
         return self._process.returncode is None
 
@@ -190,7 +195,6 @@ class Worker:
         """Send a request and return the answer; raises WorkerFailed. Cancelling it ends the process."""
         self._asked += 1
         data = msgspec.json.encode({"id": self._asked, **request}) + b"\n"
-        _limit_cpu(self.pid, self.settings.seconds)
         try:
             stdin = self._stdin()
             stdin.write(data)
@@ -205,19 +209,12 @@ class Worker:
         if answer.id != self._asked:
             await self.stop()
             raise WorkerFailed("the compiler process answers another question")
-        self.rss = answer.rss
+        self.rss = sandbox.measure(self._process.pid)[1]
         return answer
 
     async def stop(self) -> None:
         """Kill the process with all it may have started, and wait until it is gone."""
-        if self.alive:
-            with suppress(ProcessLookupError):
-                if hasattr(os, "killpg"):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                else:
-                    self._process.kill()
-        await self._process.wait()
-        self._stdin().close()
+        await sandbox.kill(self._process)
         await self._drain
 
     def _stdin(self) -> asyncio.StreamWriter:
@@ -235,7 +232,7 @@ class Worker:
                 if left <= 0:
                     raise WorkerFailed(f"it took longer than {seconds:g} s")
                 await asyncio.wait((reading,), timeout=min(_POLL_SECONDS, left))
-                if not reading.done() and _resident(self.pid) > self.settings.memory:
+                if not reading.done() and sandbox.measure(self._process.pid)[1] > self.settings.memory:
                     raise WorkerFailed(f"it needed more than {self.settings.memory >> 20} MiB of memory")
             return reading.result()
         finally:
@@ -261,21 +258,3 @@ class Worker:
         if self._process.stderr is not None:
             while chunk := await self._process.stderr.read(4096):
                 self._errors.append(chunk)
-
-
-def _limit_cpu(pid: int, seconds: float) -> None:
-    """Let the kernel end a compile whose application was killed and so watches it no more (Linux only)."""
-    if sys.platform == "linux":
-        with suppress(OSError, ValueError):
-            used = sum(map(int, Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[11:13]))
-            limit = math.ceil(used / os.sysconf("SC_CLK_TCK") + _CPU_FACTOR * seconds)
-            resource.prlimit(pid, resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-
-
-def _resident(pid: int) -> int:
-    """Return a process's resident bytes, 0 where the system does not tell."""
-    try:
-        pages = Path(f"/proc/{pid}/statm").read_bytes().split()[1]
-    except (OSError, IndexError):
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -4,7 +4,7 @@
 //   arguments: <folder of the toolchain> <file of the guest kit>
 //   first line out: {"ready": true, "version": "0.28.20"}
 //   request:  {"id", "files": {path: text}, "entry": path, "optimize": 0..3, "shrink": 0..2, "names": bool, "output": bytes}
-//   answer:   {"id", "wasm": base64 | null, "lines": …, "diagnostics": […], "exports": […], "rss": bytes, "failure"?, "fatal"?}
+//   answer:   {"id", "wasm": base64 | null, "lines": …, "diagnostics": […], "exports": […], "failure"?, "fatal"?}
 //             `lines` is {"files": […], "places": [offset, file, line, …]}, each a difference to the one before
 //
 // `failure` is a crash of the compiler itself. After a `fatal` one its state is not to be trusted: restart it.
@@ -272,7 +272,7 @@ function answer(line) {
     const failure = deep ? "too-deep" : String(error?.message ?? error).slice(0, 2000);
     result = { wasm: null, exports: [], diagnostics: [], failure, fatal: stage.deep };
   }
-  send({ id: request.id, rss: process.memoryUsage().rss, ...result });
+  send({ id: request.id, ...result });
   setImmediate(() => (spare ??= newSpare()));
 }
 
