@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from echelon.errors import ConfigError, EchelonError, ToolchainMissing
 from echelon.plugin import toolchain
+from echelon.plugin.toolchain import TYPESCRIPT, Recipe, javascript, places, recipe
+from echelon.plugin.toolchain.recipe import wheel
 
 
 def test_the_directory_is_the_users_own() -> None:
@@ -58,7 +61,7 @@ def test_without_the_package_deno_is_looked_for_on_the_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Deno of the system serves as well; `deno` never falls back to Node."""
-    monkeypatch.setattr(toolchain, "_packaged_deno", lambda: None)
+    monkeypatch.setattr(javascript, "_packaged_deno", lambda: None)
     fake(tmp_path / "bin", "node", "echo v24.1.0")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert toolchain.find_javascript("deno") is None
@@ -79,7 +82,7 @@ def test_an_unknown_choice_is_an_error() -> None:
 
 async def test_an_unknown_toolchain_is_an_error(tmp_path: Path) -> None:
     """With the toolchains there are."""
-    with pytest.raises(ConfigError, match='no toolchain "cobol" to install; there is: typescript'):
+    with pytest.raises(ConfigError, match=r'no toolchain "cobol" to install; there is: .*typescript'):
         await toolchain.install("cobol", base=tmp_path)
 
 
@@ -87,10 +90,8 @@ async def test_installing_twice_fetches_once(home: Path) -> None:
     """The second time nothing is started and the place is the same."""
     said: list[str] = []
     directory = await toolchain.install("typescript", said.append, home)
-    assert directory == toolchain.typescript_directory(home)
-    assert said == [f"typescript {toolchain.TYPESCRIPT_VERSION} is already in {directory}"]
-    (listed,) = toolchain.listed(home)
-    assert (listed.found, listed.path) == (True, directory)
+    assert directory == TYPESCRIPT.directory(home)
+    assert said == [f"typescript {TYPESCRIPT.version} is already in {directory}"]
 
 
 async def test_installs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -98,34 +99,34 @@ async def test_installs_at_once_do_not_disturb_each_other(tmp_path: Path) -> Non
     said: list[str] = []
     made = await asyncio.gather(*(toolchain.install("typescript", said.append, tmp_path) for _ in range(2)))
     assert made[0] == made[1]
-    assert [path.name for path in made[0].parent.iterdir()] == [toolchain.TYPESCRIPT_VERSION]
-    assert toolchain.tree_digest(made[0]) == toolchain.TYPESCRIPT_DIGEST
+    assert [path.name for path in made[0].parent.iterdir()] == [TYPESCRIPT.version]
+    assert places.tree_digest(made[0]) == TYPESCRIPT.digest
     assert said[0].startswith("fetching assemblyscript")
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed here")
 async def test_npm_brings_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is Node but no Deno, npm fetches, and the digest is the same."""
-    monkeypatch.setattr(toolchain, "_find_deno", lambda: None)
+    monkeypatch.setattr(recipe, "find_javascript", lambda choice: None)
     directory = await toolchain.install("typescript", base=tmp_path)
-    assert toolchain.tree_digest(directory) == toolchain.TYPESCRIPT_DIGEST
+    assert places.tree_digest(directory) == TYPESCRIPT.digest
 
 
 async def test_other_files_than_expected_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that differs by one byte is not installed, and nothing of it stays."""
-    monkeypatch.setattr(toolchain, "TYPESCRIPT_DIGEST", "0" * 64)
+    monkeypatch.setitem(toolchain.RECIPES, "typescript", replace(TYPESCRIPT, digest="0" * 64))
     with pytest.raises(EchelonError, match=r"not the expected one.*not installed"):
         await toolchain.install("typescript", base=tmp_path)
-    assert not toolchain.typescript_installed(tmp_path)
+    assert not TYPESCRIPT.installed(tmp_path)
     assert list((tmp_path / "toolchains" / "typescript").iterdir()) == []
 
 
 async def test_a_package_client_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the client said is in the error, and nothing of the attempt stays."""
     fake(tmp_path / "bin", "npm", "echo no network here; exit 7")
-    monkeypatch.setattr(toolchain, "_find_deno", lambda: None)
+    monkeypatch.setattr(recipe, "find_javascript", lambda choice: None)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    with pytest.raises(EchelonError, match="npm could not fetch the TypeScript toolchain: no network here"):
+    with pytest.raises(EchelonError, match="npm could not fetch the toolchain: no network here"):
         await toolchain.install("typescript", base=tmp_path)
     assert list((tmp_path / "toolchains" / "typescript").iterdir()) == []
 
@@ -135,8 +136,8 @@ async def test_a_package_client_that_hangs_is_stopped(
 ) -> None:
     """After its time it is killed."""
     fake(tmp_path / "bin", "npm", "exec sleep 60")
-    monkeypatch.setattr(toolchain, "_find_deno", lambda: None)
-    monkeypatch.setattr(toolchain, "INSTALL_SECONDS", 0.5)
+    monkeypatch.setattr(recipe, "find_javascript", lambda choice: None)
+    monkeypatch.setattr(recipe, "INSTALL_SECONDS", 0.5)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     with pytest.raises(EchelonError, match="npm took longer than"):
         await toolchain.install("typescript", base=tmp_path)
@@ -145,7 +146,7 @@ async def test_a_package_client_that_hangs_is_stopped(
 async def test_a_client_that_brings_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that ends well without the packages is not believed."""
     fake(tmp_path / "bin", "npm", "exit 0")
-    monkeypatch.setattr(toolchain, "_find_deno", lambda: None)
+    monkeypatch.setattr(recipe, "find_javascript", lambda choice: None)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     with pytest.raises(EchelonError, match="did not bring assemblyscript"):
         await toolchain.install("typescript", base=tmp_path)
@@ -153,7 +154,7 @@ async def test_a_client_that_brings_nothing(tmp_path: Path, monkeypatch: pytest.
 
 async def test_nothing_to_fetch_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Deno and npm the answer is the pip command."""
-    monkeypatch.setattr(toolchain, "_find_deno", lambda: None)
+    monkeypatch.setattr(recipe, "find_javascript", lambda choice: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolchainMissing) as caught:
         await toolchain.install("typescript", base=tmp_path)
@@ -171,10 +172,37 @@ def test_the_tree_digest_sees_every_change(tmp_path: Path) -> None:
     """Contents, names and places count; times do not."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_text("1")
-    first = toolchain.tree_digest(tmp_path)
+    first = places.tree_digest(tmp_path)
     (tmp_path / "a" / "x").write_text("1")
-    assert toolchain.tree_digest(tmp_path) == first
+    assert places.tree_digest(tmp_path) == first
     (tmp_path / "a" / "x").rename(tmp_path / "x")
-    moved = toolchain.tree_digest(tmp_path)
+    moved = places.tree_digest(tmp_path)
     (tmp_path / "x").write_text("2")
-    assert len({first, moved, toolchain.tree_digest(tmp_path)}) == 3
+    assert len({first, moved, places.tree_digest(tmp_path)}) == 3
+
+
+SIX = Recipe(
+    name="six",
+    version="1.16.0",
+    size="11 kB",
+    marker="six.py",
+    fetch=wheel("six", "1.16.0", ["8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"]),
+)
+
+
+async def test_a_wheel_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package of Python lands in a folder of its own, and not in this environment."""
+    monkeypatch.setitem(toolchain.RECIPES, "six", SIX)
+    directory = await toolchain.install("six", base=tmp_path)
+    assert (directory / "six.py").is_file()
+    assert SIX.installed(tmp_path)
+
+
+async def test_another_wheel_than_expected_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip compares the digest; nothing stays."""
+    monkeypatch.setitem(toolchain.RECIPES, "six", replace(SIX, fetch=wheel("six", "1.16.0", ["0" * 64])))
+    with pytest.raises(EchelonError, match="DO NOT MATCH THE HASHES"):
+        await toolchain.install("six", base=tmp_path)
+    assert not SIX.installed(tmp_path)

@@ -474,7 +474,7 @@ async def test_an_answer_that_makes_no_sense_ends_the_process(
 
 async def test_a_toolchain_that_does_not_start_says_how_to_repair_it(home: Path, tmp_path: Path) -> None:
     """A broken installation is not the source's fault: the error says what to remove and what to type."""
-    broken = toolchain.typescript_directory(tmp_path)
+    broken = toolchain.TYPESCRIPT.directory(tmp_path)
     (broken / "node_modules" / "assemblyscript").mkdir(parents=True)
     (broken / "node_modules" / "assemblyscript" / "package.json").write_text("{}")
     async with typescript(tmp_path) as compiler:

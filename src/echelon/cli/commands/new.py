@@ -56,8 +56,8 @@ def _say_what_next(folder: Path, terminal: Terminal) -> None:
     from echelon.plugin import toolchain
 
     steps = [f"cd {folder}", "echelon run --reload", "curl http://127.0.0.1:8000/greet/Ada"]
-    if not toolchain.typescript_installed():
-        steps.insert(1, toolchain.INSTALL_TYPESCRIPT)
+    if not toolchain.TYPESCRIPT.installed():
+        steps.insert(1, toolchain.TYPESCRIPT.command)
     terminal.note("Next:")
     for step in steps:
         terminal.note(f"  {step}")

@@ -25,7 +25,7 @@ from echelon.plugin.compilers.assemblyscript.process import (
     Worker,
     WorkerFailed,
 )
-from echelon.plugin.toolchain import JavascriptChoice
+from echelon.plugin.toolchain import TYPESCRIPT, JavascriptChoice
 from echelon.runtime import binary, lines
 from echelon.runtime.signature import Function, Signature, Value
 
@@ -76,17 +76,15 @@ class AssemblyScript(Compiler):
             self._slots.put_nowait(None)
 
     def probe(self) -> Probe:
-        version = toolchain.TYPESCRIPT_VERSION
+        version = TYPESCRIPT.version
         runtime = toolchain.find_javascript(self.javascript)
         if runtime is None:
             wanted = "Deno" if self.javascript == "deno" else "Deno, nor Node 20 or newer,"
             return Probe(
                 False, version, install=toolchain.INSTALL_JAVASCRIPT, detail=f"no {wanted} is installed here"
             )
-        if not toolchain.typescript_installed(self._home):
-            return Probe(
-                False, version, install=toolchain.INSTALL_TYPESCRIPT, detail="the compiler is not installed"
-            )
+        if not TYPESCRIPT.installed(self._home):
+            return Probe(False, version, install=TYPESCRIPT.command, detail="the compiler is not installed")
         revision = hashlib.sha256(WORKER.read_bytes() + KIT.read_bytes()).hexdigest()[:16]
         return Probe(True, version, revision, detail=f"{runtime.kind} {runtime.version}")
 
@@ -181,7 +179,7 @@ class AssemblyScript(Compiler):
             base = self._home or toolchain.home()
             self._settings = Settings(
                 javascript=runtime,
-                toolchain=toolchain.typescript_directory(base).resolve(),
+                toolchain=TYPESCRIPT.directory(base).resolve(),
                 cache=base / "toolchains" / "deno-cache",
                 seconds=self.seconds,
                 memory=self.memory,
@@ -200,8 +198,8 @@ async def _booted(slot: asyncio.Task[Worker], settings: Settings) -> Worker:
     except WorkerFailed as exc:
         raise ToolchainMissing(
             f"the TypeScript compiler does not start: {exc}; remove {settings.toolchain} and install it"
-            f" again: {toolchain.INSTALL_TYPESCRIPT}",
-            install=toolchain.INSTALL_TYPESCRIPT,
+            f" again: {TYPESCRIPT.command}",
+            install=TYPESCRIPT.command,
         ) from exc
 
 

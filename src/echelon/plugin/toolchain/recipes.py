@@ -1,0 +1,19 @@
+"""The toolchains that Echelon knows how to fetch, each at one version with fixed digests."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from echelon.plugin.toolchain.recipe import Recipe, npm
+
+TYPESCRIPT: Final = Recipe(
+    name="typescript",
+    version="0.28.20",
+    size="16 MB",
+    marker="node_modules/assemblyscript/package.json",
+    fetch=npm({"assemblyscript": "0.28.20", "binaryen": "131.0.0-nightly.20260721", "long": "5.3.2"}),
+    digest="1d1cbed272cb1d9709d8b257f441b7a5ec6274b378340e94c7e7cf54c98a70aa",
+)
+
+RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT,)}
+"""By the name that `echelon toolchain install` takes."""
