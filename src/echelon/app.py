@@ -16,10 +16,8 @@ from echelon.http.request import RequestOptions
 from echelon.http.service import Service
 from echelon.kv import Kv, open_kv
 from echelon.middleware.errors import ErrorHandlers
-from echelon.plugin import system
+from echelon.plugin import languages
 from echelon.plugin.artifacts import ArtifactStore
-from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
-from echelon.plugin.compilers.wat import Wat
 from echelon.plugin.generator import Generator
 from echelon.routing import Group, Router
 from echelon.runtime.core import Runtime, RuntimeSettings
@@ -78,13 +76,8 @@ class Application:
 
     def _make_generator(self) -> Generator:
         settings = self.config.generator
-        compilers = [
-            Wat(),
-            AssemblyScript(settings.javascript, seconds=settings.compile_time),  # type: ignore[arg-type]  # checked by config
-            *(system.instance(plugin) for plugin in system.load(system.COMPILERS)),
-        ]
         artifacts = ArtifactStore(settings.cache, settings.cache_size)
-        return Generator(compilers, artifacts, max_source=settings.max_source)
+        return Generator(languages.compilers(self.config), artifacts, max_source=settings.max_source)
 
     def _runtime_settings(self) -> RuntimeSettings:
         names = set(RuntimeSettings.__dataclass_fields__) - {"drain_time"}

@@ -10,10 +10,12 @@ from pathlib import Path
 from echelon.cli import failures
 from echelon.cli.parser import Usage
 from echelon.cli.terminal import Terminal
+from echelon.config import Config
 from echelon.errors import CompileError, InvalidModule
+from echelon.plugin import languages
 from echelon.plugin.artifacts import Artifact
 from echelon.plugin.compiler import Compiler, Optimize
-from echelon.plugin.generator import BINARY, Generator, default_compilers
+from echelon.plugin.generator import BINARY, Generator
 from echelon.plugin.sources import WASM_MAGIC
 from echelon.runtime.binary import MAX_MODULE
 
@@ -49,7 +51,7 @@ async def read(
     """
     if language in (None, BINARY) and (path.suffix == ".wasm" or _is_binary(path)):
         return _binary(path)
-    compilers = default_compilers()
+    compilers = languages.compilers(Config.load())
     if language is None:
         language = Generator(compilers).language_for(path)
     return await _compile(path, terminal, _only(compilers, language), language, optimize)

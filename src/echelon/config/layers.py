@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from echelon.config import compilers
 from echelon.config.kinds import MEMORY, Many, PathName
 from echelon.config.lines import key_lines
 from echelon.config.secret import Secret
@@ -167,6 +168,8 @@ def _walk(
         where = source(key)
         if key == SETS:
             _read_sets(value, found, source, base)
+        elif key == compilers.TABLE:
+            _read_compilers(value, found, source)
         elif key in known:
             if isinstance(value, dict):
                 raise ConfigError(
@@ -196,6 +199,18 @@ def _read_sets(table: Any, found: dict[str, Origin], source: Callable[[str], str
             lines = [f"{key}.deny.{exc.key}", f"{key}.{exc.key}", key]
             where = next(place for place in map(_or_none(source), lines) if place is not None)
             raise ConfigError(f"{where}: {exc}", source=where, key=key) from None
+
+
+def _read_compilers(table: Any, found: dict[str, Origin], source: Callable[[str], str]) -> None:
+    """Read the tables [compilers.NAME]."""
+    where = source(compilers.TABLE)
+    if not isinstance(table, dict) or not all(isinstance(values, dict) for values in table.values()):
+        message = f"{where}: {compilers.TABLE}: write [{compilers.TABLE}.NAME] for each compiler"
+        raise ConfigError(message, source=where, key=compilers.TABLE)
+    for name, values in table.items():
+        key = f"{compilers.TABLE}.{name}"
+        where = source(key)
+        found[key] = Origin(_checked(compilers.check, values, key, where), where)
 
 
 def _or_none(source: Callable[[str], str]) -> Callable[[str], str | None]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from echelon.config import layers
+from echelon.config import compilers, layers
+from echelon.config.compilers import CompilerConfig
 from echelon.config.kinds import UNSET, Flag, PathName
 from echelon.config.layers import Origin
 from echelon.config.secret import Secret
@@ -43,6 +44,8 @@ _SECTIONS: Mapping[str, Any] = MappingProxyType(
         "console": ConsoleConfig,
     }
 )
+_TABLES = {layers.SETS: "named permissions", compilers.TABLE: "a compiler"}
+"""Tables whose keys are names that users choose, and what each entry is."""
 _BELOW_STATE = (("kv", "path", "kv.db"), ("wasm", "cache", "native"), ("generator", "cache", "artifacts"))
 
 
@@ -73,6 +76,8 @@ class Config:
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     permissions: Mapping[str, Permissions] = field(default_factory=dict)
     """Named sets of permissions, for modules and for `echelon call --permissions`."""
+    compilers: Mapping[str, CompilerConfig] = field(default_factory=dict)
+    """Command-line compilers by the name of their language."""
     _explicit: Mapping[str, Origin] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +87,11 @@ class Config:
             for name, values in self.permissions.items()
         }
         object.__setattr__(self, "permissions", sets)
+        tools = {
+            name: compilers.check(values, f"{compilers.TABLE}.{name}")
+            for name, values in self.compilers.items()
+        }
+        object.__setattr__(self, "compilers", tools)
         for section, name, below in _BELOW_STATE:
             part = getattr(self, section)
             if getattr(part, name) == UNSET:
@@ -128,7 +138,9 @@ class Config:
                 shown = f'"{origin.value.reveal()}"'
             rows.append(Row(key, shown, origin.source, known[key].help))
         for key, origin in self._sets().items():
-            rows.append(Row(key, _inline(origin.value.to_dict()), origin.source, "named permissions"))
+            rows.append(
+                Row(key, _inline(origin.value.to_dict()), origin.source, _TABLES[key.partition(".")[0]])
+            )
         return rows
 
     def environ(self) -> dict[str, str]:
@@ -139,7 +151,9 @@ class Config:
         )
 
     def _sets(self) -> dict[str, Origin]:
-        keys = {f"{layers.SETS}.{name}": values for name, values in self.permissions.items()}
+        keys = {
+            f"{table}.{name}": values for table in _TABLES for name, values in getattr(self, table).items()
+        }
         return {key: self._explicit.get(key) or Origin(values, "code") for key, values in keys.items()}
 
     def _given(self) -> dict[str, Origin]:
@@ -188,14 +202,14 @@ def _build(explicit: Mapping[str, Origin]) -> Config:
     parts: dict[str, dict[str, Any]] = {
         "": {},
         "wasm.limits": {},
-        layers.SETS: {},
+        **{name: {} for name in _TABLES},
         **{name: {} for name in _SECTIONS},
     }
     for key, origin in explicit.items():
         section, _, name = key.rpartition(".")
         parts[section][name] = origin.value
     top, limits = parts.pop(""), parts.pop("wasm.limits")
-    top[layers.SETS] = parts.pop(layers.SETS)
+    top |= {name: parts.pop(name) for name in _TABLES}
     try:
         if limits:
             wasm = WasmConfig(**parts["wasm"])

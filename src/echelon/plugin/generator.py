@@ -24,11 +24,9 @@ from echelon.errors import (
     InvalidModule,
     ToolchainMissing,
 )
-from echelon.plugin import sources, system, toolchain
+from echelon.plugin import languages, sources, toolchain
 from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
 from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Importing, Job, Optimize, Probe
-from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
-from echelon.plugin.compilers.wat import Wat
 from echelon.plugin.sources import Source
 from echelon.runtime import binary, lines
 from echelon.runtime import signature as signatures
@@ -81,7 +79,7 @@ class Generator:
         self._running: dict[str, _Flight] = {}
         self._warming: set[asyncio.Task[None]] = set()
         self._started = False
-        for compiler in default_compilers() if compilers is None else compilers:
+        for compiler in languages.compilers() if compilers is None else compilers:
             self.register(compiler)
 
     def register(self, compiler: Compiler) -> None:
@@ -316,12 +314,6 @@ class _Work:
 class _Flight:
     task: asyncio.Task[Artifact]
     waiting: int = 0
-
-
-def default_compilers() -> list[Compiler]:
-    """Return the built-in compilers and those of installed packages; raises ConfigError for a broken one."""
-    found: list[Compiler] = [Wat(), AssemblyScript()]
-    return found + [system.instance(plugin) for plugin in system.load(system.COMPILERS)]
 
 
 async def _compile(compiler: Compiler, job: Job) -> Compiled:

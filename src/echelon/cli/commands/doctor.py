@@ -79,13 +79,15 @@ def _all(file: str | None) -> Iterator[Check]:
     yield _python()
     yield from _packages()
     yield _engine()
-    yield from _languages()
-    yield from _sandbox()
     try:
         config = Config.load(file)
+        problem = ""
     except ConfigError as exc:
-        yield Check("configuration", "broken", str(exc), "correct it; `echelon config` shows what is read")
-        config = Config()
+        config, problem = Config(), str(exc)
+    yield from _languages(config)
+    yield from _sandbox()
+    if problem:
+        yield Check("configuration", "broken", problem, "correct it; `echelon config` shows what is read")
     else:
         yield Check("configuration", "ok", f"{len(config.origins())} settings; `echelon config` shows them")
     yield _directory("state", config.state)
@@ -150,15 +152,16 @@ async def _self_test() -> object:
             return await module.call("add", 40, 2)
 
 
-def _languages() -> Iterator[Check]:
+def _languages(config: Config) -> Iterator[Check]:
+    from echelon.plugin import languages
     from echelon.plugin.generator import Generator
 
     try:
-        languages = asyncio.run(Generator().languages())
+        found = asyncio.run(Generator(languages.compilers(config)).languages())
     except _BROKEN as exc:  # a plug-in, or the engine that assembles WAT
         yield Check("languages", "broken", f"{type(exc).__name__}: {exc}")
         return
-    for language in languages:
+    for language in found:
         probe = language.probe
         detail = f" ({probe.detail})" if probe.detail else ""
         if probe.found:

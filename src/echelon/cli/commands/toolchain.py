@@ -9,7 +9,8 @@ from echelon.cli import values
 from echelon.cli.parser import Arguments, Command
 from echelon.cli.status import OK
 from echelon.cli.terminal import Terminal, clean, table
-from echelon.plugin import toolchain
+from echelon.config import Config
+from echelon.plugin import languages, toolchain
 from echelon.plugin.generator import Generator, Language
 
 
@@ -18,11 +19,11 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
         path = asyncio.run(toolchain.install(arguments.language, progress=terminal.note))
         terminal.result(str(path))
         return OK
-    languages = asyncio.run(Generator().languages())
+    found = asyncio.run(Generator(languages.compilers(Config.load())).languages())
     if arguments.json:
-        terminal.result(values.to_json([describe(language) for language in languages], indent=2))
+        terminal.result(values.to_json([describe(language) for language in found], indent=2))
     else:
-        terminal.page("\n".join(_lines(languages, terminal)))
+        terminal.page("\n".join(_lines(found, terminal)))
     return OK
 
 
@@ -39,9 +40,9 @@ def describe(language: Language) -> dict[str, object]:
     }
 
 
-def _lines(languages: Sequence[Language], terminal: Terminal) -> list[str]:
+def _lines(found: Sequence[Language], terminal: Terminal) -> list[str]:
     rows = [("language", "files", "compiler", "state")]
-    for language in languages:
+    for language in found:
         probe = language.probe
         detail = f" ({probe.detail})" if probe.detail else ""
         state = f"ready{detail}" if probe.found else f"missing{detail}; type: {probe.install}"
