@@ -35,7 +35,7 @@ COMPONENT_TABLES: Final = 16
 _IDLE_TICKS: Final = 100
 _RESERVATION: Final = 4 * GIB
 _GUARD: Final = 32 * MIB
-_REVISION: Final = 1
+_REVISION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ class Engine:
         if profile.components:
             lib.wasmtime_config_wasm_component_model_set(config, True)
             lib.wasmtime_config_wasm_component_model_map_set(config, True)
+            # The engine's own adapters copy from one component's memory to another's. Modules still have one each.
+            lib.wasmtime_config_wasm_multi_memory_set(config, True)
             # Without async components a call needs no scheduler of its own. Their values would abort the process.
             lib.wasmtime_config_wasm_component_model_async_set(config, False)
             lib.wasmtime_config_concurrency_support_set(config, False)

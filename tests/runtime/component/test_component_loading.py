@@ -108,3 +108,32 @@ async def test_nothing_runs_while_loading(runtime: Runtime, wat: Wat) -> None:
     module = await runtime.load(wat(text))
     with pytest.raises(Exception, match="unreachable"):
         await module.call("f")
+
+
+COMPOSED = """(component
+  (component $A
+    (core module $m (memory (export "mem") 1)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64)
+      (func (export "len") (param i32 i32) (result i32) local.get 1))
+    (core instance $i (instantiate $m))
+    (func (export "len") (param "s" string) (result u32)
+      (canon lift (core func $i "len") (memory (core memory $i "mem")) (realloc (core func $i "realloc")))))
+  (component $B
+    (import "len" (func $len (param "s" string) (result u32)))
+    (core module $memory (memory (export "mem") 1) (data (i32.const 0) "hello"))
+    (core instance $own (instantiate $memory))
+    (core func $lowered (canon lower (func $len) (memory (core memory $own "mem"))))
+    (core module $m (import "" "len" (func $len (param i32 i32) (result i32)))
+      (func (export "run") (result i32) (call $len (i32.const 0) (i32.const 5))))
+    (core instance $i (instantiate $m (with "" (instance (export "len" (func $lowered))))))
+    (func (export "run") (result u32) (canon lift (core func $i "run"))))
+  (instance $a (instantiate $A))
+  (instance $b (instantiate $B (with "len" (func $a "len"))))
+  (export "run" (func $b "run")))"""
+
+
+async def test_a_component_made_of_components() -> None:
+    """Text goes from one component's memory to another's by an adapter that the engine makes."""
+    async with Runtime() as wasm:
+        module = await wasm.load(COMPOSED, language="wat")
+        assert await module.call("run") == 5
