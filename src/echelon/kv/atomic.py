@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
-from echelon.errors import KvKeyError, KvLimitError, KvUsageError, KvValueError
+from echelon.errors import KvLimitError, KvUsageError, KvValueError
 from echelon.kv import limits
-from echelon.kv.backend import Action, Check, Commit, CommitResult, Mutation
-from echelon.kv.codec import U64, Encoding, Key, encode_key, encode_value
+from echelon.kv.backend import Action, Check, Commit, CommitResult, Enqueue, Mutation
+from echelon.kv.codec import U64, Encode, Encoding, Key, StampedKey
 from echelon.kv.entry import Entry
+from echelon.kv.keys import STAMP_DIGITS, encode_for_write, encode_stamped, is_stamped
+from echelon.kv.messages import check_delay, make_message, measure
 
-_STAMP_DIGITS: Final = 20
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -23,22 +24,8 @@ class _Missing(Enum):
     MISSING = "missing"
 
 
-def encode_for_write(key: Key) -> bytes:
-    """Return the encoded key; raises KvKeyError when nothing can be stored under it."""
-    encoded = encode_key(key)
-    if not encoded:
-        raise KvKeyError('a key cannot be empty; write ("name",)')
-    if len(encoded) > limits.MAX_WRITE_KEY_BYTES:
-        raise KvKeyError(
-            f"the key is too large to write: {len(encoded)} bytes, at most {limits.MAX_WRITE_KEY_BYTES}"
-        )
-    return encoded
-
-
-def check_expiry(expire_in: timedelta | None) -> timedelta | None:
+def check_expiry(expire_in: timedelta) -> timedelta:
     """Return `expire_in` if it is a time to live; raises KvUsageError."""
-    if expire_in is None:
-        return None
     if not isinstance(expire_in, timedelta):
         raise KvUsageError(f"expire_in is a timedelta, got {expire_in!r}; write timedelta(seconds=...)")
     if expire_in < timedelta(0):
@@ -46,11 +33,9 @@ def check_expiry(expire_in: timedelta | None) -> timedelta | None:
     return expire_in
 
 
-def expires_at(expire_in: timedelta | None) -> int | None:
-    """Return when something that lives from now on ends, in milliseconds since 1970."""
-    if expire_in is None:
-        return None
-    whole, rest = divmod(expire_in, _MILLISECOND)
+def from_now(delay: timedelta) -> int:
+    """Return when a time from now is over, in milliseconds since 1970."""
+    whole, rest = divmod(delay, _MILLISECOND)
     return int(time.time() * 1000) + whole + bool(rest)
 
 
@@ -64,10 +49,14 @@ class Atomic:
     def __init__(
         self,
         write: Callable[[Commit], Awaitable[CommitResult]],
-        max_value: int = limits.MAX_VALUE_BYTES,
+        encode: Encode,
+        max_bytes: int = limits.MAX_COMMIT_BYTES,
     ) -> None:
+        """`max_bytes` is the largest size of the commit."""
         self._write = write
-        self._max_value = max_value
+        self._encode = encode
+        self._max_bytes = max_bytes
+        self._enqueues: list[tuple[Enqueue, timedelta]] = []
         self._checks: list[Check] = []
         self._mutations: list[tuple[Mutation, timedelta | None]] = []
 
@@ -92,10 +81,14 @@ class Atomic:
             self._add_check(key, versionstamp)
         return self
 
-    def set(self, key: Key, value: Any, *, expire_in: timedelta | None = None) -> Atomic:
-        """Store a value; `expire_in` counts from the commit, and none means for ever."""
-        data, encoding = encode_value(value, self._max_value)
-        return self._add(Action.SET, key, data, encoding, check_expiry(expire_in))
+    def set(self, key: Key | StampedKey, value: Any, *, expire_in: timedelta | None = None) -> Atomic:
+        """Store a value; `expire_in` counts from the commit, and none means for ever.
+
+        VERSIONSTAMP as the last part of the key becomes the versionstamp of the commit.
+        """
+        data, encoding = self._encode(value)
+        expiry = None if expire_in is None else check_expiry(expire_in)
+        return self._add(Action.SET, key, data, encoding, expiry)
 
     def delete(self, key: Key) -> Atomic:
         """Remove what is stored under `key`, if anything is."""
@@ -113,6 +106,21 @@ class Atomic:
         """Store the larger of the U64 under `key` and the operand, or the operand. Ends its expiry."""
         return self._add(Action.MAX, key, _encode_operand("max", operand), Encoding.U64)
 
+    def enqueue(
+        self,
+        value: Any,
+        *,
+        delay: timedelta | None = None,
+        backoff_schedule: Sequence[timedelta] | None = None,
+        keys_if_undelivered: Iterable[Key] = (),
+    ) -> Atomic:
+        """Send a message to the queue; see `Kv.enqueue()`. `delay` counts from the commit."""
+        wait = check_delay(delay)
+        message = make_message(self._encode, value, backoff_schedule, keys_if_undelivered)
+        self._check_count()
+        self._enqueues.append((message, wait))
+        return self
+
     async def commit(self) -> CommitResult:
         """Apply everything, in the order it was given, or nothing.
 
@@ -120,21 +128,22 @@ class Atomic:
         in one commit and KvValueError when a sum, min or max meets something that is not a U64.
         """
         mutations = [
-            mutation if expire_in is None else mutation._replace(expires_at=expires_at(expire_in))
+            mutation if expire_in is None else mutation._replace(expires_at=from_now(expire_in))
             for mutation, expire_in in self._mutations
         ]
+        enqueues = [message._replace(due=from_now(delay)) for message, delay in self._enqueues]
         size = self._measure()
-        return await self._write(Commit(tuple(self._checks), mutations, size))
+        return await self._write(Commit(tuple(self._checks), mutations, size, enqueues))
 
     def __await__(self) -> Generator[None, None, NoReturn]:
         raise KvUsageError("an atomic operation is not awaited itself: did you forget .commit()?")
 
     def _add_check(self, key: Key, versionstamp: str | None) -> None:
         if versionstamp is not None:
-            valid = isinstance(versionstamp, str) and len(versionstamp) == _STAMP_DIGITS
+            valid = isinstance(versionstamp, str) and len(versionstamp) == STAMP_DIGITS
             if not valid or not _HEXADECIMAL.issuperset(versionstamp.lower()):
                 raise KvUsageError(
-                    f"a versionstamp has {_STAMP_DIGITS} hexadecimal digits, got {versionstamp!r:.60}"
+                    f"a versionstamp has {STAMP_DIGITS} hexadecimal digits, got {versionstamp!r:.60}"
                 )
             versionstamp = versionstamp.lower()
         if len(self._checks) >= limits.MAX_CHECKS:
@@ -144,15 +153,22 @@ class Atomic:
     def _add(
         self,
         action: Action,
-        key: Key,
+        key: Key | StampedKey,
         value: bytes = b"",
         encoding: int = 0,
         expire_in: timedelta | None = None,
     ) -> Atomic:
-        if len(self._mutations) >= limits.MAX_MUTATIONS:
-            raise KvLimitError(f"too many changes in one commit: at most {limits.MAX_MUTATIONS}")
-        self._mutations.append((Mutation(action, encode_for_write(key), value, encoding), expire_in))
+        self._check_count()
+        if action == Action.SET and is_stamped(key):
+            action, encoded = Action.SET_STAMPED, encode_stamped(cast(StampedKey, key))
+        else:
+            encoded = encode_for_write(cast(Key, key))
+        self._mutations.append((Mutation(action, encoded, value, encoding), expire_in))
         return self
+
+    def _check_count(self) -> None:
+        if len(self._mutations) + len(self._enqueues) >= limits.MAX_MUTATIONS:
+            raise KvLimitError(f"too many changes in one commit: at most {limits.MAX_MUTATIONS}")
 
     def _measure(self) -> int:
         """Return the commit's size in bytes; raises KvLimitError when it is too large."""
@@ -161,9 +177,9 @@ class Atomic:
         valued = [mutation for mutation, _ in self._mutations if mutation.action != Action.DELETE]
         valued_keys = sum(len(mutation.key) for mutation in valued)
         size = keys + valued_keys + sum(len(mutation.value) for mutation in valued)
-        most = limits.MAX_COMMIT_BYTES + max(0, self._max_value - limits.MAX_VALUE_BYTES)
-        if size > most:
-            raise KvLimitError(f"the commit is too large: {size} bytes, at most {most}; split it")
+        size += sum(measure(message) for message, _ in self._enqueues)
+        if size > self._max_bytes:
+            raise KvLimitError(f"the commit is too large: {size} bytes, at most {self._max_bytes}; split it")
         if valued_keys > limits.MAX_COMMIT_KEY_BYTES:
             raise KvLimitError(
                 f"the keys of the commit are too large: {valued_keys} bytes, "

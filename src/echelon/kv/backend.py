@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from enum import Enum, IntEnum
 from typing import Literal, NamedTuple, Protocol
 
@@ -181,7 +181,7 @@ class Backend(Protocol):
         Cancelling the caller does not cancel the commit: it is applied whole.
         """
 
-    def watch(self, keys: Sequence[bytes]) -> AsyncIterator[list[Record | None]]:
+    def watch(self, keys: Sequence[bytes]) -> AsyncGenerator[list[Record | None], None]:
         """Yield the entries under `keys`, then again after a commit or an expiry that changed one of them.
 
         What is yielded is one snapshot; those between two may be left out. Ends when the engine is closed;

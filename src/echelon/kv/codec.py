@@ -14,10 +14,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -26,11 +27,27 @@ from msgspec.msgpack import Ext
 
 from echelon.errors import KvKeyError, KvStorageError, KvUsageError, KvValueError
 from echelon.kv import limits
+from echelon.kv.backend import ValueFormat
 
 T = TypeVar("T")
 
 Part = bytes | bytearray | memoryview | str | int | float | bool
 Key = tuple[Part, ...]
+
+
+class Versionstamp(Enum):
+    """The type of VERSIONSTAMP."""
+
+    VERSIONSTAMP = "the versionstamp of the commit"
+
+
+VERSIONSTAMP: Final = Versionstamp.VERSIONSTAMP
+"""The last part of a key that `atomic().set()` writes: becomes the commit's versionstamp, as a str."""
+
+StampedKey = tuple[*tuple[Part, ...], Versionstamp]
+
+Encode = Callable[[Any], tuple[bytes, int]]
+"""Makes the stored form of a value; raises KvValueError when it has none or is too large."""
 
 
 class Encoding(IntEnum):
@@ -101,6 +118,8 @@ def _encode_part(part: Part) -> bytes:
         return encode_key((str.__str__(part),))
     if isinstance(part, bytes | bytearray | memoryview):
         return b"\x01" + bytes(part).replace(b"\0", b"\0\xff") + b"\0"
+    if part is VERSIONSTAMP:
+        raise KvKeyError("VERSIONSTAMP can only be the last part of a key that atomic().set() writes")
     raise KvKeyError(f"a part of a key is bytes, str, int, float or bool, got {_shorten(part)}")
 
 
@@ -209,6 +228,13 @@ def encode_value(value: Any, most: int = limits.MAX_VALUE_BYTES) -> tuple[bytes,
 
 def _advise(most: int) -> str:
     return "; open the store with max_value= for larger ones" if most == limits.MAX_VALUE_BYTES else ""
+
+
+def make_encoder(form: ValueFormat, most: int) -> Encode:
+    """Return what encodes values of at most `most` bytes for an engine that wants `form`."""
+    if form != "native":
+        raise KvUsageError(f"this Echelon does not write values in the form {form!r}")
+    return partial(encode_value, most=most)
 
 
 def decode_value(data: bytes, encoding: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 MAX_WRITE_KEY_BYTES: Final = 2048
@@ -41,6 +42,29 @@ With a `max_value` above MAX_VALUE_BYTES it is as much more.
 MAX_COMMIT_KEY_BYTES: Final = 81_920
 """Of one commit: the keys of the mutations that carry a value."""
 
+MAX_WATCH_KEYS: Final = 10
+
+MAX_QUEUE_DELAY: Final = timedelta(days=30)
+MAX_BACKOFF_STEPS: Final = 5
+MAX_BACKOFF: Final = timedelta(hours=1)
+"""The longest wait in a backoff schedule."""
+
+MAX_UNDELIVERED_KEYS: Final = 10
+DEFAULT_BACKOFF: Final = (100, 1000, 5000, 30_000, 60_000)
+"""Milliseconds after each failed delivery of a message that has no backoff schedule of its own."""
+
+DEFAULT_CONCURRENCY: Final = 100
+"""How many messages one listener handles at once unless it is told otherwise."""
+
+MAX_DEQUEUE_MESSAGES: Final = 100
+"""How many messages a listener takes at once."""
+
+MAX_LEASE_SECONDS: Final = 5.0
+"""How long a message stays with a process that died: its listener renews the lease while a handler runs."""
+
+MAX_LOST_DELIVERIES: Final = 3
+"""How often a message whose schedule is shorter than this is delivered again when its process died."""
+
 MAX_U64: Final = 2**64 - 1
 
 MAX_GROUP_COMMITS: Final = 256
@@ -49,6 +73,9 @@ MAX_GROUP_COMMITS: Final = 256
 MAX_GROUP_BYTES: Final = 4 * 1024 * 1024
 MAX_SWEEP_ENTRIES: Final = 1000
 """How many expired entries one transaction removes."""
+
+MIN_SWEEP_SECONDS: Final = 1.0
+"""The shortest time between two looks, unless there is more to remove."""
 
 MAX_SWEEP_SECONDS: Final = 60.0
 """The longest time between two looks for expired entries."""

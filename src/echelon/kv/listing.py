@@ -13,6 +13,7 @@ from echelon.kv import limits
 from echelon.kv.backend import KeyRange, Record
 from echelon.kv.codec import Key, encode_key
 from echelon.kv.entry import Entry
+from echelon.kv.keys import encode_for_read
 
 T = TypeVar("T")
 
@@ -23,16 +24,6 @@ class Bounds(NamedTuple):
     start: bytes
     end: bytes
     common: bytes
-
-
-def encode_for_read(key: Key) -> bytes:
-    """Return the encoded key; raises KvKeyError when it is too large to be looked for."""
-    encoded = encode_key(key)
-    if len(encoded) > limits.MAX_READ_KEY_BYTES:
-        raise KvKeyError(
-            f"the key is too large to read: {len(encoded)} bytes, at most {limits.MAX_READ_KEY_BYTES}"
-        )
-    return encoded
 
 
 def select(prefix: Key | None, start: Key | None, end: Key | None) -> Bounds:

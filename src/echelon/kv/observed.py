@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from echelon.kv.backend import (
@@ -16,7 +17,7 @@ from echelon.kv.backend import (
     Record,
     ValueFormat,
 )
-from echelon.telemetry.names import KV_OPERATION, KV_OPERATION_SECONDS, KV_OPERATIONS
+from echelon.telemetry.names import KV_OPERATION, KV_OPERATION_SECONDS, KV_OPERATIONS, KV_WATCH_WAKES
 
 if TYPE_CHECKING:
     from echelon.telemetry import Telemetry
@@ -44,7 +45,7 @@ class ObservedBackend:
             self._report(operation, started)
 
     async def write(self, commit: Commit) -> CommitResult:
-        """Report a set, delete or atomic."""
+        """Report a set, delete, enqueue or atomic, or what a listener settles."""
         operation = _name_write(commit)
         started = time.perf_counter()
         try:
@@ -54,7 +55,7 @@ class ObservedBackend:
                 KV_OPERATION,
                 operation=operation,
                 checks=len(commit.checks),
-                mutations=len(commit.mutations),
+                mutations=len(commit.mutations) + len(commit.enqueues),
                 bytes=commit.size,
             ) as span:
                 result = await self._backend.write(commit)
@@ -68,12 +69,18 @@ class ObservedBackend:
         """See Backend."""
         return self._backend.values
 
-    def watch(self, keys: Sequence[bytes]) -> AsyncIterator[list[Record | None]]:
-        """Report nothing yet."""
-        return self._backend.watch(keys)
+    async def watch(self, keys: Sequence[bytes]) -> AsyncGenerator[list[Record | None], None]:
+        """Count what a watch yields after its first state."""
+        first = True
+        async with aclosing(self._backend.watch(keys)) as states:
+            async for records in states:
+                if not first:
+                    self._telemetry.count(KV_WATCH_WAKES)
+                first = False
+                yield records
 
     async def dequeue(self, limit: int, lease: float) -> list[Message]:
-        """Report nothing yet."""
+        """Report nothing: it mostly waits, and the listener counts what it delivers."""
         return await self._backend.dequeue(limit, lease)
 
     async def sweep(self) -> float:
@@ -100,7 +107,11 @@ def _name_read(ranges: Sequence[KeyRange]) -> str:
 
 
 def _name_write(commit: Commit) -> str:
-    if commit.checks or len(commit.mutations) != 1:
+    if commit.settlements:
+        return "settle"
+    if commit.checks or len(commit.mutations) + len(commit.enqueues) != 1:
         return "atomic"
+    if commit.enqueues:
+        return "enqueue"
     action = commit.mutations[0].action
     return action.name.lower() if action in (Action.SET, Action.DELETE) else "atomic"

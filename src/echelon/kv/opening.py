@@ -158,7 +158,7 @@ class _Opening:
             from echelon.kv.observed import ObservedBackend  # a store without telemetry does without it
 
             backend = ObservedBackend(backend, self._telemetry)
-        return Kv(backend, max_value=self._options.max_value)
+        return Kv(backend, max_value=self._options.max_value, telemetry=self._telemetry)
 
 
 def open_kv(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
@@ -55,8 +55,6 @@ _NEXT_EXPIRY: Final = "select min(expires) from kv where expires is not null"
 
 _INLINE_BYTES: Final = 16 * 1024
 """A larger commit goes to the thread, so that the event loop is not held up."""
-
-_MIN_SWEEP_SECONDS: Final = 1.0
 
 
 class SqliteBackend:
@@ -117,7 +115,7 @@ class SqliteBackend:
                 return cast(CommitResult, _unwrap(outcome))
         return cast(CommitResult, await self._submit(commit))
 
-    async def watch(self, keys: Sequence[bytes]) -> AsyncIterator[list[Record | None]]:
+    async def watch(self, keys: Sequence[bytes]) -> AsyncGenerator[list[Record | None], None]:
         """See Backend."""
         if self._closed:
             raise KvClosed("the store was closed")
@@ -151,16 +149,16 @@ class SqliteBackend:
         try:
             due = self._read_rows(_NEXT_EXPIRY).fetchall()[0][0]
         except apsw.BusyError:
-            return _MIN_SWEEP_SECONDS
+            return limits.MIN_SWEEP_SECONDS
         except apsw.Error as exc:
             raise storage_error(exc, self._path) from exc
         if due is None:
             return limits.MAX_SWEEP_SECONDS
         wait: float = due / 1000 - time.time()
         if wait > 0:
-            return min(max(wait, _MIN_SWEEP_SECONDS), limits.MAX_SWEEP_SECONDS)
+            return min(max(wait, limits.MIN_SWEEP_SECONDS), limits.MAX_SWEEP_SECONDS)
         removed = await self._submit(Sweep())
-        return 0.0 if removed == limits.MAX_SWEEP_ENTRIES else _MIN_SWEEP_SECONDS
+        return 0.0 if removed == limits.MAX_SWEEP_ENTRIES else limits.MIN_SWEEP_SECONDS
 
     async def close(self) -> None:
         """See Backend."""

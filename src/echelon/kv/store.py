@@ -11,23 +11,28 @@ async with open_kv("app.db") as kv:
 from __future__ import annotations
 
 import asyncio
-import logging
+import builtins
 import warnings
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from echelon.errors import KvClosed, KvKeyError, KvLimitError, KvStorageError, KvUsageError
+from echelon.errors import KvClosed, KvKeyError, KvLimitError, KvUsageError
 from echelon.kv import limits
-from echelon.kv.atomic import Atomic, check_expiry, encode_for_write, expires_at
-from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Mutation, Record
-from echelon.kv.codec import Key, encode_value
+from echelon.kv.atomic import Atomic, check_expiry, from_now
+from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Message, Mutation, Record
+from echelon.kv.codec import Key, convert_value, decode_value, make_encoder
 from echelon.kv.entry import Entry, load_entry
-from echelon.kv.listing import Listing, check_count, encode_for_read, resume, select
+from echelon.kv.keys import encode_for_read, encode_for_write
+from echelon.kv.listing import Listing, check_count, resume, select
+from echelon.kv.queue import Handler, Listener
+from echelon.kv.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from echelon.telemetry import Telemetry
 
 T = TypeVar("T")
-
-_log = logging.getLogger("echelon.kv")
 
 
 class Kv:
@@ -37,18 +42,27 @@ class Kv:
     Every method raises KvClosed after `close()`, KvKeyError for a bad key, KvStorageError if the disk fails.
     """
 
-    def __init__(self, backend: Backend, *, max_value: int = limits.MAX_VALUE_BYTES) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        max_value: int = limits.MAX_VALUE_BYTES,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         """Take ownership of a backend; needs a running event loop, where expired entries are swept."""
         self._backend = backend
-        self._max_value = max_value
         self._read = backend.read
-        self._closed = False
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="echelon-kv-sweeper")
+        self._encode = make_encoder(backend.values, max_value)
+        self._max_commit = limits.MAX_COMMIT_BYTES + max(0, max_value - limits.MAX_VALUE_BYTES)
+        self._telemetry = telemetry
+        self._listeners: set[Listener] = set()
+        self._sweeper = Sweeper(backend)
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def closed(self) -> bool:
         """Whether `close()` was called."""
-        return self._closed
+        return self._closing is not None
 
     @overload
     async def get(self, key: Key) -> Entry[Any]: ...
@@ -65,11 +79,7 @@ class Kv:
     async def get_many(self, keys: Iterable[Key], *, type: type[T]) -> list[Entry[T]]: ...
     async def get_many(self, keys: Iterable[Key], *, type: Any = None) -> list[Entry[Any]]:
         """Read up to 10 entries from one snapshot, in the order of `keys`."""
-        if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
-            raise KvKeyError(f"get_many() takes a list of keys, got {keys!r:.60}")
-        wanted = [*keys]
-        if len(wanted) > limits.MAX_GET_MANY_KEYS:
-            raise KvLimitError(f"get_many() reads at most {limits.MAX_GET_MANY_KEYS} keys, got {len(wanted)}")
+        wanted = _collect("get_many()", keys, limits.MAX_GET_MANY_KEYS)
         found = await self._read([KeyRange(encode_for_read(key)) for key in wanted])
         return [self._load(key, records, type) for key, records in zip(wanted, found, strict=True)]
 
@@ -139,10 +149,13 @@ class Kv:
         Cancelling the caller does not cancel the write. Raises KvValueError for what cannot be stored.
         """
         encoded = encode_for_write(key)
-        data, encoding = encode_value(value, self._max_value)
-        expiry = None if expire_in is None else expires_at(check_expiry(expire_in))
+        data, encoding = self._encode(value)
+        expiry = None if expire_in is None else from_now(check_expiry(expire_in))
         mutation = Mutation(Action.SET, encoded, data, encoding, expiry)
-        return await self._backend.write(Commit((), (mutation,), len(encoded) + len(data)))
+        result = await self._backend.write(Commit((), (mutation,), len(encoded) + len(data)))
+        if expiry is not None:
+            self._sweeper.expect(expiry)
+        return result
 
     async def delete(self, key: Key) -> CommitResult:
         """Remove what is stored under `key`, if anything is."""
@@ -151,16 +164,83 @@ class Kv:
 
     def atomic(self) -> Atomic:
         """Begin a commit: `await kv.atomic().check(entry).set(key, value).commit()`."""
-        if self._closed:
-            raise KvClosed("the store was closed")
-        return Atomic(self._backend.write, self._max_value)
+        self._require_open()
+        return Atomic(self._write, self._encode, self._max_commit)
+
+    @overload
+    def watch(self, keys: Iterable[Key]) -> AsyncGenerator[builtins.list[Entry[Any]], None]: ...
+    @overload
+    def watch(
+        self, keys: Iterable[Key], *, type: type[T]
+    ) -> AsyncGenerator[builtins.list[Entry[T]], None]: ...
+    def watch(
+        self, keys: Iterable[Key], *, type: Any = None
+    ) -> AsyncGenerator[builtins.list[Entry[Any]], None]:
+        """Iterate over the states of up to 10 entries: first the current one, then one after each change.
+
+        Each state is one snapshot with an entry for each key, in the order of `keys`. When changes come faster
+        than they are taken, those in between are left out. Commits and expiries of other processes count, too.
+        Ends when the store is closed, and at once when there is nothing to watch.
+        """
+        self._require_open()
+        wanted = _collect("watch()", keys, limits.MAX_WATCH_KEYS)
+        return self._watch(wanted, [encode_for_read(key) for key in wanted], type)
+
+    async def enqueue(
+        self,
+        value: Any,
+        *,
+        delay: timedelta | None = None,
+        backoff_schedule: Sequence[timedelta] | None = None,
+        keys_if_undelivered: Iterable[Key] = (),
+    ) -> CommitResult:
+        """Send a message to the queue, to be delivered after `delay`, at most 30 days.
+
+        A delivery that fails is repeated after the times in `backoff_schedule`, at most 5 of at most an hour;
+        without it after 0.1, 1, 5, 30 and 60 seconds. When they are used up, `value` is stored under each of
+        `keys_if_undelivered`. `kv.atomic().enqueue(…)` sends a message as part of a commit.
+        """
+        atomic = self.atomic().enqueue(
+            value,
+            delay=delay,
+            backoff_schedule=backoff_schedule,
+            keys_if_undelivered=keys_if_undelivered,
+        )
+        return await atomic.commit()
+
+    async def listen_queue(
+        self, handler: Handler, *, concurrency: int = limits.DEFAULT_CONCURRENCY, type: Any = None
+    ) -> None:
+        """Call `handler` with the value of each message, the first due first, until the store is closed.
+
+        At most `concurrency` handlers run at once. A message is done when its handler returns, and comes again
+        when it raises or when the process dies: at least once, never to two handlers at a time while their event
+        loops run. Any number of listeners, in any number of processes, share the messages. Cancelling, and
+        closing the store, cancels the handlers and gives their messages back at once.
+        """
+        self._require_open()
+        from echelon.telemetry import OFF  # only where there is a queue
+
+        def load(message: Message) -> Any:
+            value = decode_value(message.payload, message.encoding)
+            return value if type is None else convert_value(value, type)
+
+        listener = Listener(self._backend, load, handler, concurrency, self._telemetry or OFF)
+        self._listeners.add(listener)
+        try:
+            await listener.run()
+        finally:
+            self._listeners.discard(listener)
 
     async def close(self) -> None:
-        """Finish the writes that were accepted, then close. Closing twice does nothing."""
-        self._closed = True
-        self._sweeper.cancel()
-        await asyncio.wait([self._sweeper])
-        await self._backend.close()
+        """Give back what listeners handle, finish the writes that were accepted, then close.
+
+        Watches and listeners end. Closing twice does nothing.
+        """
+        if self._closing is None:
+            # A task of its own: a handler that closes the store is cancelled by that, the closing is not.
+            self._closing = asyncio.get_running_loop().create_task(self._close(), name="echelon-kv-close")
+        await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> Kv:
         return self
@@ -169,7 +249,7 @@ class Kv:
         await self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        if getattr(self, "_closing", self) is None:
             message = "a Kv was not closed: use `async with open_kv(...)`"
             warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
 
@@ -179,14 +259,37 @@ class Kv:
             return load_entry(record, tuple(key), type_)
         return Entry(tuple(key), None, None)
 
-    async def _sweep(self) -> None:
-        """Remove expired entries for ever; they are absent for readers long before."""
-        while True:
-            try:
-                delay = await self._backend.sweep()
-            except KvClosed:
-                return
-            except KvStorageError as exc:
-                _log.warning("expired entries were not removed: %s", exc)
-                delay = limits.MAX_SWEEP_SECONDS
-            await asyncio.sleep(delay)
+    def _require_open(self) -> None:
+        if self._closing is not None:
+            raise KvClosed("the store was closed")
+
+    async def _write(self, commit: Commit) -> CommitResult:
+        result = await self._backend.write(commit)
+        expiries = [m.expires_at for m in commit.mutations if m.expires_at is not None]
+        if expiries:
+            self._sweeper.expect(min(expiries))
+        return result
+
+    async def _watch(
+        self, keys: builtins.list[Key], encoded: builtins.list[bytes], type_: Any
+    ) -> AsyncGenerator[builtins.list[Entry[Any]], None]:
+        if not keys:
+            return
+        async with aclosing(self._backend.watch(encoded)) as states:
+            async for records in states:
+                found = zip(keys, records, strict=True)
+                yield [self._load(key, () if record is None else (record,), type_) for key, record in found]
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(listener.stop() for listener in self._listeners))
+        await self._sweeper.close()
+        await self._backend.close()
+
+
+def _collect(what: str, keys: Iterable[Key], most: int) -> list[Key]:
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise KvKeyError(f"{what} takes a list of keys, got {keys!r:.60}")
+    wanted = [*keys]
+    if len(wanted) > most:
+        raise KvLimitError(f"{what} takes at most {most} keys, got {len(wanted)}")
+    return wanted

@@ -17,9 +17,13 @@ from echelon.telemetry.names import HTTP_REQUEST as HTTP_REQUEST
 from echelon.telemetry.names import HTTP_REQUEST_SECONDS as HTTP_REQUEST_SECONDS
 from echelon.telemetry.names import HTTP_REQUESTS as HTTP_REQUESTS
 from echelon.telemetry.names import INSTANCES_LIVE as INSTANCES_LIVE
+from echelon.telemetry.names import KV_DELIVERIES as KV_DELIVERIES
+from echelon.telemetry.names import KV_DELIVERY as KV_DELIVERY
+from echelon.telemetry.names import KV_DELIVERY_SECONDS as KV_DELIVERY_SECONDS
 from echelon.telemetry.names import KV_OPERATION as KV_OPERATION
 from echelon.telemetry.names import KV_OPERATION_SECONDS as KV_OPERATION_SECONDS
 from echelon.telemetry.names import KV_OPERATIONS as KV_OPERATIONS
+from echelon.telemetry.names import KV_WATCH_WAKES as KV_WATCH_WAKES
 from echelon.telemetry.names import MODULE_LOADS as MODULE_LOADS
 from echelon.telemetry.names import MODULES_LOADED as MODULES_LOADED
 from echelon.telemetry.names import REGISTRY as REGISTRY

@@ -36,6 +36,7 @@ WASM_LOAD = "wasm.load"
 WASM_CALL = "wasm.call"
 GENERATOR_COMPILE = "generator.compile"
 KV_OPERATION = "kv.operation"
+KV_DELIVERY = "kv.delivery"
 
 HTTP_REQUESTS = "echelon_http_requests_total"
 HTTP_REQUEST_SECONDS = "echelon_http_request_seconds"
@@ -47,6 +48,9 @@ COMPILES = "echelon_compiles_total"
 COMPILE_SECONDS = "echelon_compile_seconds"
 KV_OPERATIONS = "echelon_kv_operations_total"
 KV_OPERATION_SECONDS = "echelon_kv_operation_seconds"
+KV_DELIVERIES = "echelon_kv_deliveries_total"
+KV_DELIVERY_SECONDS = "echelon_kv_delivery_seconds"
+KV_WATCH_WAKES = "echelon_kv_watch_wakes_total"
 INSTANCES_LIVE = "echelon_instances_live"
 CALLS_WAITING = "echelon_calls_waiting"
 MODULES_LOADED = "echelon_modules_loaded"
@@ -57,6 +61,7 @@ _ALL = (
     Name(WASM_CALL, "span", "", "One call of a guest, without the time it waited for a slot"),
     Name(GENERATOR_COMPILE, "span", "", "Compiling source to WebAssembly, or finding it in the cache"),
     Name(KV_OPERATION, "span", "", "One operation of the key-value store"),
+    Name(KV_DELIVERY, "span", "", "One delivery of a message to a queue's handler"),
     Name(HTTP_REQUESTS, "counter", "", "Requests answered", ("method", "route", "status")),
     Name(
         HTTP_REQUEST_SECONDS, "histogram", "s", "Time to answer a request", ("method", "route"), LONG_SECONDS
@@ -69,6 +74,9 @@ _ALL = (
     Name(COMPILE_SECONDS, "histogram", "s", "Time a compilation took", ("language",), LONG_SECONDS),
     Name(KV_OPERATIONS, "counter", "", "Operations of the key-value store", ("operation",)),
     Name(KV_OPERATION_SECONDS, "histogram", "s", "Time of a store operation", ("operation",), SHORT_SECONDS),
+    Name(KV_DELIVERIES, "counter", "", "Messages that were delivered", ("result",)),
+    Name(KV_DELIVERY_SECONDS, "histogram", "s", "Time a message was being handled", (), LONG_SECONDS),
+    Name(KV_WATCH_WAKES, "counter", "", "Changes of watched keys that watches were given"),
     Name(INSTANCES_LIVE, "gauge", "", "Instances in use now"),
     Name(CALLS_WAITING, "gauge", "", "Guest calls waiting for a slot now"),
     Name(MODULES_LOADED, "gauge", "", "Modules that can be called now"),
