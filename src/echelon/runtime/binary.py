@@ -388,8 +388,8 @@ def custom_section(data: bytes, info: ModuleInfo, name: str) -> bytes | None:
 def add_custom_section(data: bytes, name: str, content: bytes) -> bytes:
     """Return the module with one more custom section at its end."""
     label = name.encode()
-    body = _leb(len(label)) + label + content
-    return data + b"\0" + _leb(len(body)) + body
+    body = leb(len(label)) + label + content
+    return data + b"\0" + leb(len(body)) + body
 
 
 def without_custom_section(data: bytes, name: str) -> bytes:
@@ -398,14 +398,15 @@ def without_custom_section(data: bytes, name: str) -> bytes:
     if name not in info.custom:
         return data
     start, end = info.custom[name]
-    label = len(_leb(len(name.encode()))) + len(name.encode())
-    head = 1 + len(_leb(label + end - start))
+    label = len(leb(len(name.encode()))) + len(name.encode())
+    head = 1 + len(leb(label + end - start))
     # Compilers write the size in as few bytes as it takes, or in five.
     begin = start - label - (head if data[start - label - head] == 0 else 6)
     return data[:begin] + data[end:]
 
 
-def _leb(value: int) -> bytes:
+def leb(value: int) -> bytes:
+    """Return an unsigned number as the binary format writes it."""
     out = bytearray()
     while True:
         byte, value = value & 0x7F, value >> 7

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,12 +37,15 @@ class NativeCompiler:
         self._slots = asyncio.Semaphore(_CHILDREN)
         self._idle: list[_Child] = []
 
-    async def compile(self, wasm: bytes, profile: Profile) -> bytes:
-        """Return native code; raises InvalidModule when the compiler refuses the module or gives up on it."""
+    async def compile(self, wasm: bytes, profile: Profile, additions: Sequence[bytes] = ()) -> bytes:
+        """Return native code; raises InvalidModule when the compiler refuses the module or gives up on it.
+
+        The module is compiled with the first of `additions` at its end that the compiler accepts, or as it is.
+        """
         async with self._slots:
             child = self._idle.pop() if self._idle else await _Child.start(self._memory)
             try:
-                code = await self._run(child, wasm, profile)
+                code = await self._run(child, wasm, profile, additions)
             except InvalidModule:
                 if child.alive:
                     self._idle.append(child)
@@ -58,7 +62,7 @@ class NativeCompiler:
                 await child.close()
             return code
 
-    async def _run(self, child: _Child, wasm: bytes, profile: Profile) -> bytes:
+    async def _run(self, child: _Child, wasm: bytes, profile: Profile, additions: Sequence[bytes]) -> bytes:
         with tempfile.TemporaryDirectory(prefix="compile-", dir=self._directory) as folder:
             source, output = Path(folder, "module.wasm"), Path(folder, "module.cwasm")
             await asyncio.to_thread(source.write_bytes, wasm)
@@ -66,6 +70,7 @@ class NativeCompiler:
             job = {
                 "source": str(source),
                 "output": str(output),
+                "additions": [addition.hex() for addition in additions],
                 "fuel": profile.fuel,
                 "deterministic": profile.deterministic,
                 "components": profile.components,

@@ -26,6 +26,9 @@ MAX_TABLES: Final = 16
 COMPONENT_MODULES: Final = 64
 """Core modules that one instance of a component may be made of."""
 
+COMPONENT_ADDED: Final = COMPONENT_MODULES + 8
+"""Core instances of a component with those that are added to it, to reach its memories."""
+
 COMPONENT_MEMORIES: Final = 4
 """Memories that one instance of a component may have."""
 
@@ -36,6 +39,8 @@ _IDLE_TICKS: Final = 100
 _RESERVATION: Final = 4 * GIB
 _GUARD: Final = 32 * MIB
 _REVISION: Final = 2
+_APPENDIX_REVISION: Final = 1
+"""Of what is appended to components before they are compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Profile:
     def code_key(self) -> str:
         """Return a name for everything that native code depends on."""
         variant = ("-fuel" if self.fuel else "") + ("-deterministic" if self.deterministic else "")
-        variant += "-component" if self.components else ""
+        variant += f"-component-a{_APPENDIX_REVISION}" if self.components else ""
         return f"wasmtime-{native.engine_version()}-r{_REVISION}{variant or '-plain'}"
 
 
@@ -112,11 +117,11 @@ class Engine:
         slots = profile.instances
         if profile.components:
             put("total_component_instances", slots)
-            put("max_core_instances_per_component", COMPONENT_MODULES)
+            put("max_core_instances_per_component", COMPONENT_ADDED)
             put("max_memories_per_component", COMPONENT_MEMORIES)
             put("max_tables_per_component", COMPONENT_TABLES)
         put("total_stacks", slots)
-        put("total_core_instances", slots * COMPONENT_MODULES if profile.components else slots)
+        put("total_core_instances", slots * COMPONENT_ADDED if profile.components else slots)
         put("total_memories", slots * COMPONENT_MEMORIES if profile.components else slots)
         put("total_tables", slots * (COMPONENT_TABLES if profile.components else MAX_TABLES))
         put("max_memories_per_module", 1)

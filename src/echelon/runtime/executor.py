@@ -139,7 +139,7 @@ class Executor:
                 if self._closing:
                     raise LoadError("the runtime was closed while the guest ran")
                 if instance.pending is None and instance.spent >= instance.limits.time:
-                    raise self._deadline(instance)
+                    raise self.overdue(instance)
         finally:
             if taking_turns:
                 self._turns.release()
@@ -166,7 +166,7 @@ class Executor:
                 await linking.complete(instance.site.engine, instance, pending)
         except TimeoutError:
             if bound.expired():
-                raise self._deadline(instance) from None
+                raise self.overdue(instance) from None
             raise
         finally:
             instance.bound = None
@@ -202,7 +202,8 @@ class Executor:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(job.waiter)
 
-    def _deadline(self, instance: Instance) -> DeadlineExceeded:
+    def overdue(self, instance: Instance) -> DeadlineExceeded:
+        """Return the error for a guest whose time is used up."""
         limit = instance.limits.time
         return DeadlineExceeded(f"the guest ran longer than its limit of {limit * 1000:g} ms", limit=limit)
 

@@ -62,6 +62,11 @@ class Loaded:
     def is_component(self) -> bool:
         return False
 
+    @property
+    def additions(self) -> tuple[bytes, ...]:
+        """What may be appended to it before it is compiled, in the order in which that is tried."""
+        return ()
+
     def instantiate(self, site: Site, call: Call | None, limits: Limits, *, kept: bool = False) -> Instance:
         """Return an instance that is to be started."""
         return Instance(site, call, limits, kept=kept)

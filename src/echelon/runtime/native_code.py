@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from echelon.runtime.code_cache import CodeCache, private_directory
 from echelon.runtime.compile_process import NativeCompiler
@@ -24,8 +25,19 @@ class NativeCode:
         )
         self.compiled = 0
 
-    async def get(self, wasm: bytes, digest: str, profile: Profile, *, anew: bool = False) -> bytes:
-        """Return native code; with `anew` what is cached is of no use. Raises InvalidModule."""
+    async def get(
+        self,
+        wasm: bytes,
+        digest: str,
+        profile: Profile,
+        *,
+        additions: Sequence[bytes] = (),
+        anew: bool = False,
+    ) -> bytes:
+        """Return native code; with `anew` what is cached is of no use. Raises InvalidModule.
+
+        It is compiled with the first of `additions` that the engine accepts at its end, or as it is.
+        """
         cache, key = self._cache, profile.code_key()
         if anew:
             cache.discard(key, digest)
@@ -35,7 +47,7 @@ class NativeCode:
         async with cache.lock(digest):
             code = cache.read(key, digest)
             if code is None:
-                code = await self._compiler.compile(wasm, profile)
+                code = await self._compiler.compile(wasm, profile, additions)
                 self.compiled += 1
                 await asyncio.to_thread(cache.write, key, digest, code)
             return code

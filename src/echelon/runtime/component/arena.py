@@ -35,17 +35,21 @@ _FIRST_BLOCK: Final = 2048
 
 
 class Arena:
-    """Blocks of memory, handed out from the front; `given` lists the handles that the call gives
-    away, `arguments` points to the first argument."""
+    """Blocks of memory, handed out from the front.
+
+    `given` are the handles that the call gives away, `arguments` points to the first argument. `lists` are those that
+    go into the guest's memory: the content, its alignment, and where to write the place that it gets.
+    """
 
     __slots__ = (
-        "_address", "_block", "_native", "_size", "_used", "arguments", "given", "instance", "kept", "slots",
+        "_address", "_block", "_native", "_size", "_used", "arguments", "given", "instance", "kept", "lists", "slots",
     )  # fmt: skip
 
     def __init__(self, native: Native, instance: ComponentInstance) -> None:
         self._native, self.instance = native, instance
         self.kept: list[Any] = []
         self.given: list[Resource] = []
+        self.lists: list[tuple[bytes | bytearray, int, bytearray, int]] = []
         self.arguments: Any = native.null
         self.slots = 0
         self._size = self._used = 0

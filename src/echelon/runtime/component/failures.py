@@ -11,6 +11,7 @@ from typing import Any, Final
 from echelon.errors import EchelonError, Frame, FuelExhausted, GuestError, Trap
 from echelon.runtime import failures
 from echelon.runtime.binary import ModuleInfo
+from echelon.runtime.component.lists import TOO_MUCH
 from echelon.runtime.limits import Limits
 from echelon.runtime.native import Native
 
@@ -40,7 +41,7 @@ def from_message(message: str, frames: tuple[Frame, ...], info: ModuleInfo, limi
     if _MEMORY_LIMIT.search(message):
         return failures.memory_exceeded(info, limits)
     if _TOO_MUCH_DATA.search(message):
-        return GuestError("the guest gave the host more data in one call than the engine passes on (128 MiB)")
+        return GuestError(TOO_MUCH)
     for text, number in _TRAPS:
         if text not in cause:
             continue

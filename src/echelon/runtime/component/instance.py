@@ -8,13 +8,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from echelon.errors import GuestError, LoadError
-from echelon.runtime.component import failures
+from echelon.runtime.component import failures, memories
 from echelon.runtime.component.arena import SLOT
 from echelon.runtime.component.bridge import GuestStopped
 from echelon.runtime.component.linking import ComponentLinked
 from echelon.runtime.component.types import ResourceType
 from echelon.runtime.component.values import Resource
-from echelon.runtime.engine import COMPONENT_MEMORIES, COMPONENT_MODULES, COMPONENT_TABLES, MAX_TABLE
+from echelon.runtime.engine import COMPONENT_ADDED, COMPONENT_MEMORIES, COMPONENT_TABLES, MAX_TABLE
 from echelon.runtime.executor import LOOP_BUDGET
 from echelon.runtime.instance import Instance, Site
 from echelon.runtime.limits import Limits
@@ -22,6 +22,7 @@ from echelon.runtime.limits import Limits
 if TYPE_CHECKING:
     from echelon.runtime.component.arena import Arena
     from echelon.runtime.host import Call
+    from echelon.runtime.memory import Memory
     from echelon.runtime.plans import FunctionPlan
 
 MAX_OBJECTS: Final = 10_000
@@ -41,7 +42,7 @@ class ComponentInstance(Instance):
     was found to have. `arena` holds the arguments of the call that runs.
     """
 
-    __slots__ = ("_cached", "_lent", "_objects", "_results", "arena")
+    __slots__ = ("_cached", "_lent", "_memories", "_objects", "_results", "_started", "arena")
 
     def __init__(self, site: Site, call: Call | None, limits: Limits, *, kept: bool = False) -> None:
         super().__init__(site, call, limits, kept=kept)
@@ -49,6 +50,8 @@ class ComponentInstance(Instance):
         self._cached: dict[str, Any] = {}
         self._objects: dict[int, Any] = {}
         self._lent: list[Resource] = []
+        self._memories: dict[int, Memory] = {}
+        self._started = False
         self._results = site.engine.native.ffi.cast("wasmtime_component_val_t *", self.scratch.results)
         self._limit()
 
@@ -56,11 +59,11 @@ class ComponentInstance(Instance):
         memories = max(1, len(self.site.info.memories))
         self.site.lib.wasmtime_store_limiter(
             self.store, self.limits.memory // memories, MAX_TABLE // COMPONENT_TABLES,
-            COMPONENT_MODULES, COMPONENT_TABLES, COMPONENT_MEMORIES,
+            COMPONENT_ADDED, COMPONENT_TABLES, COMPONENT_MEMORIES,
         )  # fmt: skip
 
     @property
-    def _linked(self) -> ComponentLinked:
+    def linked(self) -> ComponentLinked:
         linked = self.site.linked
         if not isinstance(linked, ComponentLinked):
             raise LoadError("this is not a component")
@@ -68,12 +71,14 @@ class ComponentInstance(Instance):
 
     def begin_start(self) -> Any:
         """Instantiate, which runs start functions; returns None when done, or what to `finish()`."""
-        scratch, site, linked = self.scratch, self.site, self._linked
+        scratch, site, linked = self.scratch, self.site, self.linked
         place = site.engine.native.ffi.cast("wasmtime_component_instance_t *", scratch.instance)
         future = site.lib.wasmtime_component_linker_instantiate_async(
             linked.linker, self.context, linked.module, place, scratch.error
         )
-        return self._first_slice(future)
+        future = self._first_slice(future)
+        self._started = future is None
+        return future
 
     def begin(self, plan: FunctionPlan) -> Any:
         """Call an export whose arguments are in the arena, for one slice."""
@@ -83,7 +88,7 @@ class ComponentInstance(Instance):
         function = self._cached.get(plan.name)
         if function is None:
             function = self._cached[plan.name] = native.ffi.new("wasmtime_component_func_t *")
-            index = self._linked.exports[plan.name]
+            index = self.linked.exports[plan.name]
             if not site.lib.wasmtime_component_instance_get_func(place, self.context, index, function):
                 raise GuestError(f'the export "{plan.name}" is gone')
         arguments = native.null if arena is None else arena.arguments
@@ -124,6 +129,7 @@ class ComponentInstance(Instance):
             failure, self.failure = self.failure, None
             failure = failure or GuestError("the guest was stopped")
             raise failure from failure.__cause__
+        self._started = True
 
     def _take_failure(self) -> BaseException:
         error = self.scratch.error[0]
@@ -131,6 +137,21 @@ class ComponentInstance(Instance):
         message, frames = failures.take(self.site.engine.native, error, self.site.info)
         kept, self.failure = self.failure, None
         return kept or failures.from_message(message, frames, self.site.info, self.limits)
+
+    # --- memories ---
+
+    def memory_at(self, number: int) -> Memory:
+        """Return one of the memories that can be reached, of an instance that has started."""
+        memory = self._memories.get(number)
+        if memory is None:
+            memory = self._memories[number] = memories.find(self, self.linked.memories[number])
+        return memory
+
+    def measure(self) -> None:
+        """Note the size of the memories and the fuel used, which are gone with the store."""
+        super().measure()
+        if self._started:
+            self.peak = sum(self.memory_at(number).size for number in range(len(self.linked.memories)))
 
     # --- values that are more than data ---
 
@@ -207,6 +228,8 @@ class ComponentInstance(Instance):
 
     def free(self) -> None:
         """Free the store, and every object of the host that the guest still held."""
+        for memory in self._memories.values():
+            memory.detach()
         super().free()
         self.arena = None
         self.end_loans()

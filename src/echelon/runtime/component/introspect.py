@@ -45,11 +45,14 @@ _REFUSED: Final = {23: "a future", 24: "a stream", 25: "an error context"}
 _ITEM_INSTANCE, _ITEM_FUNCTION, _ITEM_RESOURCE, _ITEM_TYPE = 1, 3, 4, 6
 
 
-def read_type(native: Native, engine: Any, component: Any) -> ComponentType:
-    """Return what a component imports and exports; raises InvalidModule for what cannot be represented."""
+def read_type(native: Native, engine: Any, component: Any, reserved: str = "") -> ComponentType:
+    """Return what a component imports and exports; raises InvalidModule for what cannot be represented.
+
+    Exports whose names begin with `reserved` are kept apart from its own.
+    """
     handle = native.lib.wasmtime_component_type(component)
     try:
-        return _Reader(native, engine).component(handle)
+        return _Reader(native, engine, reserved).component(handle)
     finally:
         native.lib.wasmtime_component_type_delete(handle)
 
@@ -57,8 +60,9 @@ def read_type(native: Native, engine: Any, component: Any) -> ComponentType:
 class _Reader:
     """Reads one component's types; `_resources` pairs each resource met so far with its data."""
 
-    def __init__(self, native: Native, engine: Any) -> None:
+    def __init__(self, native: Native, engine: Any, reserved: str) -> None:
         self._native, self._lib, self._ffi, self._engine = native, native.lib, native.ffi, engine
+        self._reserved = reserved
         self._left = MAX_NODES
         self._depth = 0
         self._resources: list[tuple[Any, ResourceType]] = []
@@ -78,7 +82,21 @@ class _Reader:
             lib.wasmtime_component_type_export_nth,
             host=False,
         )
-        return ComponentType(imports, exports)
+        return ComponentType(imports, exports, self._second_forms(handle) if self._reserved else {})
+
+    def _second_forms(self, handle: Any) -> dict[str, FunctionType]:
+        """Return the functions of reserved names, unless they are too large: the component was there without them."""
+        lib, self._left = self._lib, MAX_NODES
+        items = self._items(
+            handle,
+            lib.wasmtime_component_type_export_count,
+            lib.wasmtime_component_type_export_nth,
+            reserved=True,
+        )
+        try:
+            return {name: self._function(item.of.any) for name, item in items if item.kind == _ITEM_FUNCTION}
+        except InvalidModule:
+            return {}
 
     def _text(self) -> str:
         return bytes(self._ffi.buffer(self._name[0], self._size[0])).decode()
@@ -88,15 +106,21 @@ class _Reader:
         if self._left < 0:
             raise InvalidModule(f"the types of its functions have more than {MAX_NODES} parts")
 
-    def _items(self, handle: Any, count: Any, nth: Any) -> Iterator[tuple[str, Any]]:
+    def _items(
+        self, handle: Any, count: Any, nth: Any, *, reserved: bool = False
+    ) -> Iterator[tuple[str, Any]]:
         """Yield the name and type of each item; the type is valid until the next one."""
         external = self._ffi.new("wasmtime_component_extern_t **")
         for position in range(count(handle, self._engine)):
-            self._spend()
             nth(handle, self._engine, position, self._name, self._size, external)
             name, item = self._text(), self._ffi.new("wasmtime_component_item_t *")
-            self._lib.wasmtime_component_extern_type(external[0], item)
+            mine = not (self._reserved and name.startswith(self._reserved))
+            if mine is not reserved:
+                self._lib.wasmtime_component_extern_type(external[0], item)
             self._lib.wasmtime_component_extern_delete(external[0])
+            if mine is reserved:
+                continue
+            self._spend()
             try:
                 yield name, item
             finally:

@@ -39,11 +39,14 @@ class _Outline:
         self.memories = _UNKNOWN if made < 0 or self.memories < 0 else self.memories + made
 
 
-def read(data: bytes, most: int) -> ModuleInfo:
-    """Return size and memories of a component; raises InvalidModule. `most` memories are assumed at worst."""
+def read(data: bytes, most: int, modules: dict[int, ModuleInfo] | None = None) -> ModuleInfo:
+    """Return size and memories of a component; raises InvalidModule. `most` memories are assumed at worst.
+
+    What the core modules at its own level declare is put into `modules`, by where they stand.
+    """
     if len(data) > binary.MAX_MODULE:
         raise InvalidModule(f"the component has {len(data)} bytes, at most {binary.MAX_MODULE} are accepted")
-    reader = _Parts(data)
+    reader = _Parts(data, {} if modules is None else modules)
     count = reader.component(0, len(data), 0)
     if count > most:
         raise InvalidModule(f"the component makes {count} memories, at most {most} are accepted")
@@ -54,8 +57,8 @@ def read(data: bytes, most: int) -> ModuleInfo:
 
 
 class _Parts:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, data: bytes, modules: dict[int, ModuleInfo]) -> None:
+        self._data, self._modules = data, modules
         self._parts = self._entries = 0
         self.smallest = 0
         self.custom: dict[str, tuple[int, int]] = {}
@@ -84,6 +87,8 @@ class _Parts:
                 outline.components.append(self.component(begin, end, depth + 1))
                 return
             info = binary.parse(self._data[begin:end])
+            if not depth:
+                self._modules[begin] = info
             own = len(info.memories) - sum(item.kind == "memory" for item in info.imports)
             if own:
                 self.smallest = max(self.smallest, info.memories[-1].minimum)

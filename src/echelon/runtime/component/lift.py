@@ -10,10 +10,13 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from echelon.errors import GuestError
+from echelon.runtime.component import lists
 from echelon.runtime.component import types as wit
 from echelon.runtime.component.arena import CONTENT, ENTRY, NAME, SLOT
 from echelon.runtime.component.lower_plain import FORMATS
 from echelon.runtime.component.values import Err, Ok, Some, Variant
+from echelon.runtime.memory import Memory
 
 if TYPE_CHECKING:
     from echelon.runtime.component.instance import ComponentInstance
@@ -28,12 +31,12 @@ _result_words: Final = struct.Struct("<8xB7xQ").unpack_from
 
 
 class Reading:
-    """Reads what the engine left in memory, for one instance."""
+    """Reads what the engine left in memory, for one instance; lists that the guest left in its own are in `memory`."""
 
-    __slots__ = ("_buffer", "_cast", "_native", "_unpack", "instance")
+    __slots__ = ("_buffer", "_cast", "_left", "_memory", "_unpack", "instance")
 
-    def __init__(self, instance: ComponentInstance) -> None:
-        self.instance = instance
+    def __init__(self, instance: ComponentInstance, memory: Memory | None = None) -> None:
+        self.instance, self._memory, self._left = instance, memory, lists.MAX_READ
         ffi = instance.site.engine.native.ffi
         self._cast, self._buffer, self._unpack = ffi.cast, ffi.buffer, ffi.unpack
 
@@ -43,6 +46,19 @@ class Reading:
             return b""
         content: bytes = self._unpack(self._cast("char *", address), size)
         return content
+
+    def list_at(self, pointer: int, size: int, alignment: int) -> bytes:
+        """Return a copy of what a list of the guest is made of; raises Trap or GuestError."""
+        if self._memory is None:
+            raise GuestError("the guest's memory cannot be reached")
+        if pointer % alignment:
+            raise lists.broken("list pointer is not aligned")
+        if pointer + size > self._memory.size:
+            raise lists.broken("list pointer/length out of bounds of memory")
+        self._left -= size
+        if self._left < 0:
+            raise GuestError(lists.TOO_MUCH)
+        return self._memory.read(pointer, size)
 
     def view(self, address: int, size: int) -> memoryview:
         """Return a view that is valid until the value is freed."""
@@ -202,6 +218,7 @@ def _handle(type_: wit.HandleType) -> Lift:
 _COMPILERS: Final[dict[type, Callable[[Any], Lift]]] = {
     wit.Primitive: _primitive,
     wit.ListType: _list,
+    wit.ListInMemory: lists.compile_lift,
     wit.MapType: _map,
     wit.RecordType: _record,
     wit.TupleType: _tuple,

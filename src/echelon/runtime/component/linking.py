@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from echelon.errors import LinkError
@@ -15,6 +15,7 @@ from echelon.runtime.component.types import ComponentType, Interface, ResourceTy
 from echelon.runtime.engine import Engine
 
 if TYPE_CHECKING:
+    from echelon.runtime.component.appendix import Appendix
     from echelon.runtime.instance import Instance
 
 
@@ -23,6 +24,10 @@ class ComponentLinked(linking.Linked):
     """A component ready to be instantiated: `module` is the component, `exports` its functions' indexes."""
 
     exports: dict[str, Any]
+    memories: tuple[str, ...] = ()
+    """Names under which core instances export the component's memories."""
+    places: dict[str, int] = field(default_factory=dict)
+    """The number of the core instance that exports each, which is the same in every store."""
 
     def close(self) -> None:
         lib = self.engine.native.lib
@@ -40,6 +45,7 @@ def link(
     type_: ComponentType,
     providers: Sequence[ImportProvider],
     calls: dict[int, Instance],
+    appendix: Appendix,
 ) -> ComponentLinked:
     """Define every import; owns `component` from then on. Raises LinkError that names all that nothing provides."""
     lib = engine.native.lib
@@ -50,6 +56,7 @@ def link(
         definer.define_all(linker, type_)
         linked.has_host = definer.has_host
         _find_exports(linked, type_)
+        _find_appended(linked, type_, appendix)
     except BaseException:
         linked.close()
         raise
@@ -76,6 +83,18 @@ def _find_exports(linked: ComponentLinked, type_: ComponentType) -> None:
         finally:
             if interface.name:
                 native.lib.wasmtime_component_export_index_delete(parent)
+
+
+def _find_appended(linked: ComponentLinked, type_: ComponentType, appendix: Appendix) -> None:
+    """Note which of what may have been appended to the component is there."""
+    native = linked.engine.native
+    for name in type_.reserved:
+        text = name.encode()
+        found = native.lib.wasmtime_component_get_export_index(linked.module, native.null, text, len(text))
+        if found != native.null:
+            linked.exports[name] = found
+    if appendix.mark in linked.exports:
+        linked.memories = appendix.memories
 
 
 def qualified(interface: str, name: str) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from echelon.errors import InvalidModule
-from echelon.runtime.binary import FuncType, Import
-from echelon.runtime.component import layout, linking
+from echelon.runtime.binary import FuncType, Import, ModuleInfo
+from echelon.runtime.component import appendix, layout, linking
+from echelon.runtime.component.appendix import Appendix
 from echelon.runtime.component.instance import ComponentInstance
 from echelon.runtime.component.introspect import read_type
 from echelon.runtime.component.plans import ComponentPlan, command_of, plan_exports, with_short_names
+from echelon.runtime.component.second_form import plan_second
 from echelon.runtime.engine import COMPONENT_MEMORIES, Engine
 from echelon.runtime.loader import COMMAND, Loaded
 from echelon.runtime.signature import Function, Signature
@@ -30,6 +32,7 @@ class LoadedComponent(Loaded):
     """A checked component. Its types, and so its plans, are known when it has been compiled for the first time."""
 
     providers: Sequence[ImportProvider] = ()
+    appendix: Appendix = field(default_factory=Appendix)
     type: ComponentType | None = field(init=False, default=None)
     own_plans: dict[str, ComponentPlan] = field(init=False, default_factory=dict)
 
@@ -40,6 +43,10 @@ class LoadedComponent(Loaded):
     @property
     def is_component(self) -> bool:
         return True
+
+    @property
+    def additions(self) -> tuple[bytes, ...]:
+        return self.appendix.forms
 
     def exports(self) -> list[Function]:
         return [plan.function for plan in self.own_plans.values()]
@@ -56,16 +63,19 @@ class LoadedComponent(Loaded):
             raise InvalidModule(f"its native code cannot be used: {native.take_error(error)}")
         try:
             if self.type is None:
-                self._learn(read_type(native, engine.handle, out[0]))
+                self._learn(read_type(native, engine.handle, out[0], self.appendix.prefix))
         except BaseException:
             native.lib.wasmtime_component_delete(out[0])
             raise
         if self.type is None:
             raise InvalidModule("its types cannot be read")
-        return linking.link(engine, out[0], self.type, self.providers, calls)
+        return linking.link(engine, out[0], self.type, self.providers, calls, self.appendix)
 
     def _learn(self, type_: ComponentType) -> None:
         self.own_plans = plan_exports(type_)
+        for name, form in self.appendix.functions.items():
+            if name in self.own_plans:
+                self.own_plans[name].second = plan_second(self.own_plans[name], form, type_)
         self.plans.update(with_short_names(self.own_plans))
         command = command_of(self.own_plans)
         if command is not None:
@@ -80,5 +90,8 @@ class LoadedComponent(Loaded):
 
 def read_component(wasm: bytes, digest: str, providers: Sequence[ImportProvider]) -> LoadedComponent:
     """Check a component's bytes; raises InvalidModule. Nothing of the component runs."""
-    info = layout.read(wasm, COMPONENT_MEMORIES)
-    return LoadedComponent(wasm, digest, info, Signature(language="component"), {}, [], providers=providers)
+    modules: dict[int, ModuleInfo] = {}
+    info = layout.read(wasm, COMPONENT_MEMORIES, modules)
+    added = appendix.write(wasm, digest, modules)
+    signature = Signature(language="component")
+    return LoadedComponent(wasm, digest, info, signature, {}, [], providers=providers, appendix=added)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from echelon.runtime.component import lists
 from echelon.runtime.component import types as wit
 from echelon.runtime.component.arena import ENTRY, NAME, SLOT, Arena, Names
 from echelon.runtime.component.lower_plain import (
@@ -287,6 +288,7 @@ def _handle(type_: wit.HandleType) -> Lower:
 _COMPILERS: Final[dict[type, Callable[[Any], Lower]]] = {
     wit.Primitive: compile_primitive,
     wit.ListType: _list,
+    wit.ListInMemory: lists.compile_lower,
     wit.MapType: _map,
     wit.RecordType: _record,
     wit.TupleType: _tuple,

@@ -139,24 +139,35 @@ def _string(type_: wit.Primitive) -> Lower:
     return lower
 
 
-def compile_bulk(item: wit.Primitive) -> Callable[[Arena, Any, bytearray, int], bool]:
-    """Return what lays out a whole list of numbers at once, or answers False when it has to be looked at one by one."""
+def packer(item: wit.Primitive) -> Callable[[Any], bytes | bytearray | None]:
+    """Return what packs a list of numbers as it lies in memory, or answers None: look at them one by one."""
     code = FORMATS[item.name]
-    kind, width = bytes([KINDS[item.name]]), struct.calcsize(f"<{code}")
     whole = code not in "fd"
 
+    def pack(value: Any) -> bytes | bytearray | None:
+        if code == "B" and isinstance(value, _BUFFERS):
+            return bytes(value) if isinstance(value, memoryview) else value
+        if type(value) is not list and type(value) is not tuple:
+            return None
+        kinds = set(map(type, value))
+        if not (kinds <= {int} or (not whole and kinds <= {int, float})):
+            return None
+        try:
+            return struct.pack(f"<{len(value)}{code}", *value)
+        except (struct.error, OverflowError):
+            return None
+
+    return pack
+
+
+def compile_bulk(item: wit.Primitive) -> Callable[[Arena, Any, bytearray, int], bool]:
+    """Return what lays out a whole list of numbers at once, or answers False when it has to be looked at one by one."""
+    pack = packer(item)
+    kind, width = bytes([KINDS[item.name]]), struct.calcsize("<" + FORMATS[item.name])
+
     def lower(arena: Arena, value: Any, block: bytearray, at: int) -> bool:
-        if width == 1 and code == "B" and isinstance(value, _BUFFERS):
-            data = bytes(value) if isinstance(value, memoryview) else value
-        elif type(value) is list or type(value) is tuple:
-            kinds = set(map(type, value))
-            if not (kinds <= {int} or (not whole and kinds <= {int, float})):
-                return False
-            try:
-                data = struct.pack(f"<{len(value)}{code}", *value)
-            except (struct.error, OverflowError):
-                return False
-        else:
+        data = pack(value)
+        if data is None:
             return False
         count = len(data) // width
         room, start, address = arena.take_slots(count)

@@ -19,7 +19,9 @@ from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.signature import Function, Value
 
 if TYPE_CHECKING:
+    from echelon.runtime.component.second_form import SecondPlan
     from echelon.runtime.instance import Instance
+    from echelon.runtime.memory import Memory
 
 _RUN: Final = re.compile(r"wasi:cli/run@0\.2\.\d+#run")
 _RESOURCE_PART: Final = re.compile(r"\[(?:constructor|method|static)\]")
@@ -27,11 +29,17 @@ _VERSION: Final = re.compile(r"@[^#]*")
 
 
 class ComponentPlan(FunctionPlan):
-    """How to call one export of a component; `command` marks the main program of a WASI command."""
+    """How to call one export of a component; `command` marks the main program of a WASI command.
 
-    __slots__ = ("_lift", "_lowers", "_wraps", "command")
+    `second` is how to call it with its lists in the guest's memory, where that is possible. `shown` is the name that
+    errors give it, if that is not the export's.
+    """
 
-    def __init__(self, name: str, type_: FunctionType, *, command: bool = False) -> None:
+    __slots__ = ("_lift", "_lowers", "_shown", "_wraps", "command", "second", "type")
+
+    def __init__(
+        self, name: str, type_: FunctionType, *, command: bool = False, shown: str | None = None
+    ) -> None:
         params = tuple(Value(str(item), param) for param, item in type_.params)
         results = () if type_.result is None else (Value(str(type_.result)),)
         self.function, self.name, self.encoded = Function(name, params, results), name, name.encode()
@@ -40,7 +48,8 @@ class ComponentPlan(FunctionPlan):
         self._lowers = [(param, compile_lower(item)) for param, item in type_.params]
         self._lift = None if type_.result is None else compile_lift(type_.result)
         self._wraps = isinstance(type_.result, ResultType)
-        self.command = command
+        self.command, self.type, self._shown = command, type_, shown or name
+        self.second: SecondPlan | None = None
 
     def check_callable(self) -> None:
         """Every function of a component can be called."""
@@ -55,7 +64,16 @@ class ComponentPlan(FunctionPlan):
         if not isinstance(instance, ComponentInstance):
             raise GuestError("the instance is none of a component")
         self.check_count(arguments)
-        arena = self.lower(instance, arguments)
+        if self.second is not None and self.second.is_in(instance):
+            value = await self.second.make(instance, self, arguments)
+        else:
+            value = await self.make(instance, self.lower(instance, arguments))
+        return self._unwrap(value) if self._wraps else value
+
+    async def make(
+        self, instance: ComponentInstance, arena: Arena | None, memory: Memory | None = None
+    ) -> Any:
+        """Make the call with arguments that are laid out, and return its result; `memory` is where its lists are."""
         instance.arena = arena
         try:
             await instance.invoke(self)
@@ -67,10 +85,9 @@ class ComponentPlan(FunctionPlan):
         if self._lift is None:
             return None
         try:
-            value = self._lift(Reading(instance), instance.take_result(), 0)
+            return self._lift(Reading(instance, memory), instance.take_result(), 0)
         finally:
             instance.free_result()
-        return self._unwrap(value) if self._wraps else value
 
     def lower(self, instance: ComponentInstance, arguments: Sequence[Any]) -> Arena | None:
         """Lay the arguments out; raises TypeError or ValueError that names the first bad one and the place in it."""
@@ -79,7 +96,7 @@ class ComponentPlan(FunctionPlan):
         arena = Arena(instance.site.engine.native, instance)
         block, start = arena.take_arguments(self.arity)
         for position, ((name, lower), value) in enumerate(zip(self._lowers, arguments, strict=True)):
-            where = f"{self.name}() argument {position + 1} ({name})"
+            where = f"{self._shown}() argument {position + 1} ({name})"
             try:
                 lower(arena, value, block, start + SLOT * position)
             except Mismatch as exc:

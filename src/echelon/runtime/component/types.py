@@ -5,6 +5,7 @@ Names of types are not kept in a compiled component's functions, so a record is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -21,6 +22,16 @@ class Primitive:
 @dataclass(frozen=True, slots=True)
 class ListType:
     item: AnyType
+
+    def __str__(self) -> str:
+        return f"list<{self.item}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ListInMemory:
+    """A list of numbers that crosses as its place in the guest's memory."""
+
+    item: Primitive
 
     def __str__(self) -> str:
         return f"list<{self.item}>"
@@ -113,7 +124,7 @@ class HandleType:
 
 
 AnyType = (
-    Primitive | ListType | MapType | RecordType | TupleType | VariantType | EnumType | OptionType
+    Primitive | ListType | ListInMemory | MapType | RecordType | TupleType | VariantType | EnumType | OptionType
     | ResultType | FlagsType | HandleType
 )  # fmt: skip
 
@@ -139,7 +150,8 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class ComponentType:
-    """Everything a component imports and exports."""
+    """Everything a component imports and exports; `reserved` is what was appended to it."""
 
     imports: tuple[Interface, ...]
     exports: tuple[Interface, ...]
+    reserved: Mapping[str, FunctionType]

@@ -1,0 +1,294 @@
+"""Read what a component defines by index: its core instances, memories, functions, types, and what it exports.
+
+A toolchain lifts its functions at the top level and hands them to a small component inside, whose only purpose is to
+give them the names of an interface; such a one is looked through. Only the component's own level is read otherwise.
+
+Source: component model, design/mvp/Binary.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from echelon.runtime.binary import ModuleInfo, Reader
+from echelon.runtime.component.type_nodes import (
+    FUNC,
+    INSTANCE,
+    RESOURCE,
+    TYPE,
+    UNKNOWN,
+    Entry,
+    FunctionNode,
+    Node,
+    Scope,
+    TypeReader,
+    Unfamiliar,
+    external_name,
+)
+
+T = TypeVar("T")
+
+_COMPONENT: Final = 0x04
+_CORE_FUNC, _CORE_MEMORY, _CORE_MODULE = 0x00, 0x02, 0x11
+_UTF8, _LATIN1, _MEMORY, _REALLOC, _POST_RETURN = 0x00, 0x02, 0x03, 0x04, 0x05
+_LIFT, _LOWER = 0x00, 0x01
+_RESOURCE_FUNCTIONS: Final = (0x02, 0x03, 0x04)
+
+
+@dataclass(eq=False, slots=True)
+class CoreInstance:
+    """A core instance: of a module with its arguments, or made of exports that stand elsewhere."""
+
+    module: ModuleInfo | None
+    arguments: dict[str, int] = field(default_factory=dict)
+    exports: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A core function that is made a function of the component; `encoding` is that of its strings."""
+
+    core: int
+    encoding: int
+    memory: int | None
+    realloc: int | None
+    post_return: int | None
+    type: FunctionNode
+
+
+@dataclass(eq=False, slots=True)
+class Instance:
+    """An instance: of a component inside, by where that stands, or made of exports that stand elsewhere."""
+
+    component: tuple[int, int] | None = None
+    arguments: dict[str, tuple[int, int]] = field(default_factory=dict)
+    exports: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class Spaces(Scope):
+    """Everything a component defines, by index. `functions` holds None for what is not lifted here."""
+
+    modules: list[ModuleInfo | None] = field(default_factory=list)
+    core_instances: list[CoreInstance] = field(default_factory=list)
+    core_functions: int = 0
+    memories: list[tuple[int, str]] = field(default_factory=list)
+    """Core instance and name of each core memory."""
+    functions: list[Lift | None] = field(default_factory=list)
+    components: list[tuple[int, int] | None] = field(default_factory=list)
+    own_instances: list[Instance | None] = field(default_factory=list)
+    """The instances again, by how they are made; None for those that are imported."""
+    exports: list[tuple[str, int, int]] = field(default_factory=list)
+    """Name, sort and index of each export."""
+
+
+def read(data: bytes, modules: Mapping[int, ModuleInfo]) -> Spaces:
+    """Return what a component defines; `modules` holds its core modules by where they stand.
+
+    Raises Unfamiliar, or InvalidModule for what is broken.
+    """
+    return _SpaceReader(data, modules).read()
+
+
+def sections(data: bytes, start: int, end: int) -> Iterator[tuple[int, Reader]]:
+    """Yield number and content of each section of a component."""
+    cursor = Reader(data, start + 8, end)
+    while cursor.pos < end:
+        section, size = cursor.byte(), cursor.u32()
+        begin = cursor.pos
+        cursor.skip(size)
+        yield section, Reader(data, begin, cursor.pos)
+
+
+class _SpaceReader:
+    def __init__(self, data: bytes, modules: Mapping[int, ModuleInfo]) -> None:
+        self._data, self._modules = data, modules
+        self._types = TypeReader(data)
+        self._spaces = Spaces()
+        self._readers: dict[int, Callable[[Reader], None]] = {
+            2: self._core_instance,
+            5: self._instance,
+            6: self._alias,
+            7: self._type,
+            8: self._canonical,
+            10: self._import,
+            11: self._export,
+        }
+
+    def read(self) -> Spaces:
+        for section, reader in sections(self._data, 0, len(self._data)):
+            if section == 1:
+                self._spaces.modules.append(self._modules.get(reader.pos))
+            elif section == 4:
+                self._spaces.components.append((reader.pos, reader.end))
+            elif section in self._readers:
+                for _ in range(self._types.count(reader)):
+                    self._readers[section](reader)
+        return self._spaces
+
+    def _pairs(self, reader: Reader, sort: Callable[[Reader], int]) -> dict[str, tuple[int, int]]:
+        """Read names, each with the sort and index of what it stands for."""
+        return {reader.name(): (sort(reader), reader.u32()) for _ in range(self._types.count(reader))}
+
+    def _core_instance(self, reader: Reader) -> None:
+        spaces = self._spaces
+        if reader.byte():
+            made = CoreInstance(None, exports=self._pairs(reader, Reader.byte))
+        else:
+            module = _at(spaces.modules, reader.u32())
+            given = self._pairs(reader, Reader.byte)
+            made = CoreInstance(module, {name: index for name, (_, index) in given.items()})
+        spaces.core_instances.append(made)
+
+    def _instance(self, reader: Reader) -> None:
+        if reader.byte():
+            made = Instance()
+            for _ in range(self._types.count(reader)):
+                name = external_name(reader)
+                made.exports[name] = (read_sort(reader), reader.u32())
+        else:
+            component = _at(self._spaces.components, reader.u32())
+            made = Instance(component, self._pairs(reader, read_sort))
+        self._add_instance(made)
+
+    def _add_instance(self, made: Instance | None) -> None:
+        self._spaces.own_instances.append(made)
+        self._spaces.instances.append({})
+
+    def _alias(self, reader: Reader) -> None:
+        spaces, sort = self._spaces, reader.byte()
+        core = reader.byte() if sort == 0x00 else -1
+        target, first = reader.byte(), reader.u32()
+        name = reader.name() if target != 0x02 else ""
+        if target == 0x02:
+            index = reader.u32()  # the component's own level is the outermost: there is nothing to reach
+            if first:
+                raise Unfamiliar("an alias of what is outside")
+        if sort == TYPE:
+            self._add_type(spaces.type_at(index) if target == 0x02 else self._exported_type(first, name))
+        elif sort == FUNC:
+            spaces.functions.append(None)
+        elif sort == INSTANCE:
+            self._add_instance(None)
+        elif sort == _COMPONENT:
+            spaces.components.append(None)
+        elif core == _CORE_FUNC:
+            spaces.core_functions += 1
+        elif core == _CORE_MEMORY:
+            spaces.memories.append((first, name))
+        elif core == _CORE_MODULE:
+            spaces.modules.append(None)
+
+    def _exported_type(self, instance: int, name: str) -> Entry:
+        found = _at(self._spaces.instances, instance).get(name)
+        return Node(UNKNOWN) if found is None or isinstance(found[1], dict) else found[1]
+
+    def _add_type(self, entry: Entry) -> None:
+        """Give a type the next index, and a resource that has none yet that one."""
+        spaces = self._spaces
+        if isinstance(entry, Node) and entry.code == RESOURCE and entry.index < 0:
+            entry.index = len(spaces.types)
+        spaces.types.append(entry)
+
+    def _type(self, reader: Reader) -> None:
+        self._add_type(self._types.definition(reader, self._spaces))
+
+    def _canonical(self, reader: Reader) -> None:
+        spaces, kind = self._spaces, reader.byte()
+        if kind in (_LIFT, _LOWER):
+            if reader.byte():
+                raise Unfamiliar("a canonical function of a later version")
+            core, options = reader.u32(), self._options(reader)
+            if kind == _LOWER:
+                spaces.core_functions += 1
+                return
+            type_ = spaces.type_at(reader.u32())
+            lifted = None
+            if options is not None and isinstance(type_, FunctionNode):
+                lifted = Lift(core, *options, type_)
+            spaces.functions.append(lifted)
+        elif kind in _RESOURCE_FUNCTIONS:
+            reader.u32()
+            spaces.core_functions += 1
+        else:
+            raise Unfamiliar("a canonical function of a later version")
+
+    def _options(self, reader: Reader) -> tuple[int, int | None, int | None, int | None] | None:
+        """Read encoding, memory, realloc and post-return; None when there is more than these."""
+        encoding, found, known = _UTF8, dict[int, int](), True
+        for _ in range(self._types.count(reader)):
+            option = reader.byte()
+            if option <= _LATIN1:
+                encoding = option
+            elif option <= _POST_RETURN:
+                found[option] = reader.u32()
+            elif option == 0x06:
+                known = False
+            elif option == 0x07:
+                known = False
+                reader.u32()
+            else:
+                raise Unfamiliar("an option of a later version")
+        return (encoding, found.get(_MEMORY), found.get(_REALLOC), found.get(_POST_RETURN)) if known else None
+
+    def _import(self, reader: Reader) -> None:
+        spaces = self._spaces
+        external_name(reader)
+        sort = reader.data[reader.pos] if reader.pos < reader.end else 0
+        self._types.external(reader, spaces)
+        if sort == TYPE:
+            self._add_type(spaces.types.pop())
+        elif sort == INSTANCE:
+            spaces.own_instances.append(None)
+        elif sort == FUNC:
+            spaces.functions.append(None)
+        elif sort == _COMPONENT:
+            spaces.components.append(None)
+        else:
+            spaces.modules.append(None)
+
+    def _export(self, reader: Reader) -> None:
+        spaces = self._spaces
+        name, sort, index = external_name(reader), read_sort(reader), reader.u32()
+        if reader.byte():
+            pass_over_type(reader)
+        spaces.exports.append((name, sort, index))
+        if sort == FUNC:
+            spaces.functions.append(_at(spaces.functions, index))
+        elif sort == TYPE:
+            spaces.types.append(spaces.type_at(index))
+        elif sort == INSTANCE:
+            spaces.own_instances.append(_at(spaces.own_instances, index))
+            spaces.instances.append(_at(spaces.instances, index))
+        elif sort == _COMPONENT:
+            spaces.components.append(_at(spaces.components, index))
+        elif sort == 0x00:
+            spaces.modules.append(_at(spaces.modules, index))
+
+
+def pass_over_type(reader: Reader) -> None:
+    """Read the type of an import, or one that an export was given besides its own."""
+    kind = reader.byte()
+    if kind == 0x00:
+        reader.byte()
+    elif kind == 0x02:
+        raise Unfamiliar("a value")
+    elif kind == TYPE and reader.byte():  # a resource without more
+        return
+    reader.u32()
+
+
+def read_sort(reader: Reader) -> int:
+    """Read of what sort something is; all core sorts are 0x00."""
+    sort = reader.byte()
+    if sort == 0x00:
+        reader.byte()
+    return sort
+
+
+def _at(items: list[T], index: int) -> T:
+    if index >= len(items):
+        raise Unfamiliar("something that does not exist")
+    return items[index]
