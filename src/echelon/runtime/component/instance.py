@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import struct
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from echelon.errors import GuestError, LoadError
 from echelon.runtime.component import failures, memories
-from echelon.runtime.component.arena import SLOT
+from echelon.runtime.component.arena import CONTENT, SLOT
 from echelon.runtime.component.bridge import GuestStopped
 from echelon.runtime.component.linking import ComponentLinked
+from echelon.runtime.component.lower_plain import KINDS
 from echelon.runtime.component.types import ResourceType
 from echelon.runtime.component.values import Resource
 from echelon.runtime.engine import COMPONENT_ADDED, COMPONENT_MEMORIES, COMPONENT_TABLES, MAX_TABLE
@@ -32,6 +34,8 @@ _HEAVY_SLOTS: Final = 20_000
 """Arguments that take the engine longer to copy than the event loop should be held up."""
 
 _NOTHING: Final = bytes(SLOT)
+_FOUR_U32: Final = struct.Struct(f"<{f'B{CONTENT - 1}xI{SLOT - CONTENT - 4}x' * 4}")
+_U32: Final = KINDS["u32"]
 _numbers = itertools.count(1)
 
 
@@ -42,7 +46,7 @@ class ComponentInstance(Instance):
     was found to have. `arena` holds the arguments of the call that runs.
     """
 
-    __slots__ = ("_cached", "_lent", "_memories", "_objects", "_results", "_started", "arena")
+    __slots__ = ("_arguments", "_cached", "_lent", "_memories", "_objects", "_results", "_started", "arena")
 
     def __init__(self, site: Site, call: Call | None, limits: Limits, *, kept: bool = False) -> None:
         super().__init__(site, call, limits, kept=kept)
@@ -52,7 +56,9 @@ class ComponentInstance(Instance):
         self._lent: list[Resource] = []
         self._memories: dict[int, Memory] = {}
         self._started = False
-        self._results = site.engine.native.ffi.cast("wasmtime_component_val_t *", self.scratch.results)
+        cast = site.engine.native.ffi.cast
+        self._results = cast("wasmtime_component_val_t *", self.scratch.results)
+        self._arguments = cast("wasmtime_component_val_t *", self.scratch.args)
         self._limit()
 
     def _limit(self) -> None:
@@ -82,25 +88,31 @@ class ComponentInstance(Instance):
 
     def begin(self, plan: FunctionPlan) -> Any:
         """Call an export whose arguments are in the arena, for one slice."""
-        site, arena = self.site, self.arena
-        native = site.engine.native
-        place = native.ffi.cast("wasmtime_component_instance_t *", self.scratch.instance)
-        function = self._cached.get(plan.name)
-        if function is None:
-            function = self._cached[plan.name] = native.ffi.new("wasmtime_component_func_t *")
-            index = self.linked.exports[plan.name]
-            if not site.lib.wasmtime_component_instance_get_func(place, self.context, index, function):
-                raise GuestError(f'the export "{plan.name}" is gone')
-        arguments = native.null if arena is None else arena.arguments
-        future = site.lib.wasmtime_component_func_call_async(
+        arena = self.arena
+        if arena is None:
+            return self._begin(plan, self.site.null, plan.slow)
+        return self._begin(plan, arena.arguments, plan.slow or arena.slots > _HEAVY_SLOTS)
+
+    def _begin(self, plan: FunctionPlan, arguments: Any, slow: bool) -> Any:
+        function = self._cached.get(plan.name) or self._find(plan)
+        future = self.site.lib.wasmtime_component_func_call_async(
             function, self.context, arguments, plan.arity, self._results, plan.returns, self.scratch.error
         )
-        if plan.slow or (arena is not None and arena.slots > _HEAVY_SLOTS):
+        if slow:
             return future
         future = self._first_slice(future)
         if future is not None and self.pending is None:
             plan.slow = True
         return future
+
+    def _find(self, plan: FunctionPlan) -> Any:
+        native, lib = self.site.engine.native, self.site.lib
+        place = native.ffi.cast("wasmtime_component_instance_t *", self.scratch.instance)
+        function = self._cached[plan.name] = native.ffi.new("wasmtime_component_func_t *")
+        index = self.linked.exports[plan.name]
+        if not lib.wasmtime_component_instance_get_func(place, self.context, index, function):
+            raise GuestError(f'the export "{plan.name}" is gone')
+        return function
 
     def _first_slice(self, future: Any) -> Any:
         """Run a future on the event loop, unless that has been held up enough; returns it if it is not done."""
@@ -146,6 +158,17 @@ class ComponentInstance(Instance):
         if memory is None:
             memory = self._memories[number] = memories.find(self, self.linked.memories[number])
         return memory
+
+    async def allocate(self, plan: FunctionPlan, alignment: int, size: int) -> int:
+        """Call the guest's `realloc` for a place for something new, and return what it says."""
+        numbers = (0, 0, alignment, size)
+        _FOUR_U32.pack_into(
+            self.scratch.args_buffer, 0, *(part for number in numbers for part in (_U32, number))
+        )
+        future = self._begin(plan, self._arguments, plan.slow)
+        if future is not None:
+            await self.finish(future, plan)
+        return int(_FOUR_U32.unpack_from(self.scratch.results_buffer)[1])
 
     def measure(self) -> None:
         """Note the size of the memories and the fuel used, which are gone with the store."""

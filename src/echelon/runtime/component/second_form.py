@@ -1,7 +1,8 @@
 """Calls of functions whose lists of numbers cross as memory: the host reads and writes them where the guest has them.
 
 The order is that of the canonical ABI: the guest's allocator gives a place for each list, the lists are copied there,
-the function is called with the places; the lists that it returns are copied out of its memory; then it may clean up.
+the function is called with the places; the lists that it returns are copied out of its memory; then it may clean up,
+unless its instance ends with the call anyway.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ class SecondPlan:
         if plan is plain:
             return await plain.make(instance, arena)
         memory = instance.memory_at(self._memory)
-        if arena is not None and arena.lists:
-            await self._place(instance, arena, memory)
+        if arena is not None and arena.lists and self._realloc is not None:
+            await self._place(instance, self._realloc, arena, memory)
         value = await plan.make(instance, arena, memory)
-        if self._post_return is not None:
+        if self._post_return is not None and instance.kept:
             await self._post_return.make(instance, None)
         return value
 
@@ -100,14 +101,16 @@ class SecondPlan:
         plan = self._light or plain
         return plan, plan.lower(instance, arguments)
 
-    async def _place(self, instance: ComponentInstance, arena: Arena, memory: Memory) -> None:
+    async def _place(
+        self, instance: ComponentInstance, realloc: ComponentPlan, arena: Arena, memory: Memory
+    ) -> None:
         """Put the lists where the guest wants them, and their places into the arguments."""
         for count, (data, alignment, room, at) in enumerate(arena.lists, 1):
             if not count % _BREATHER:
                 await asyncio.sleep(0)
                 if instance.spent >= instance.limits.time:
                     raise instance.site.executor.overdue(instance)
-            pointer = await self._allocate(instance, alignment, len(data))
+            pointer = await instance.allocate(realloc, alignment, len(data))
             if pointer % alignment:
                 raise lists.broken("realloc return: result not aligned")
             try:
@@ -115,9 +118,3 @@ class SecondPlan:
             except OutOfBounds:
                 raise lists.broken("realloc return: beyond end of memory") from None
             _u32(room, at, pointer)
-
-    async def _allocate(self, instance: ComponentInstance, alignment: int, size: int) -> int:
-        realloc = self._realloc
-        if realloc is None:
-            raise lists.broken("there is no realloc")
-        return int(await realloc.make(instance, realloc.lower(instance, (0, 0, alignment, size))))
