@@ -13,9 +13,12 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from echelon.errors import InvalidModule
+
+if TYPE_CHECKING:
+    from echelon.runtime.lines import Source
 
 MAGIC: Final = b"\0asm\x01\0\0\0"
 COMPONENT_MAGIC: Final = b"\0asm\x0d\0\x01\0"
@@ -101,6 +104,10 @@ class ModuleInfo:
     bodies: list[tuple[int, int]] = field(default_factory=list)
     growing: dict[int, bool] = field(default_factory=dict)
     """What is known of functions that trapped: whether they grow the memory, by their place in `bodies`."""
+    cores: list[tuple[int, int]] = field(default_factory=list)
+    """Of a component: where its core modules begin and end."""
+    source: Source | None = None
+    """What is known of places in the source, after a trap."""
 
     @cached_property
     def imported_functions(self) -> list[Import]:

@@ -124,21 +124,21 @@ def from_error(native: Native, error: Any, info: ModuleInfo, limits: Limits) -> 
     return GuestError(f"the engine could not run the guest: {message.splitlines()[0]}")
 
 
-def discard(native: Native, trap: Any, error: Any, wasm: bytes, info: ModuleInfo) -> tuple[Frame, ...]:
+def discard(native: Native, trap: Any, error: Any, info: ModuleInfo) -> tuple[Frame, ...]:
     """Free a trap or error that we own, which a host function caused, and return the guest's stack."""
     if error != native.null:
         frames = read_frames(native, native.lib.wasmtime_error_wasm_trace, error, info)
         native.lib.wasmtime_error_delete(error)
-        return lines.locate(wasm, info, frames)
+        return frames
     frames = read_frames(native, native.lib.wasm_trap_trace, trap, info)
     native.lib.wasm_trap_delete(trap)
-    return lines.locate(wasm, info, frames)
+    return frames
 
 
-def place(trap: Trap, frames: tuple[Frame, ...]) -> None:
+def place(trap: Trap, frames: tuple[Frame, ...], wasm: bytes, info: ModuleInfo) -> None:
     """Give a trap that a host function raised the guest's stack, and say where in the user's source it was."""
-    trap.frames = frames
-    origin = next((f"{frame.file}:{frame.line}" for frame in frames if frame.file), None)
+    trap.frames = lines.locate(wasm, info, frames)
+    origin = next((f"{frame.file}:{frame.line}" for frame in trap.frames if frame.file), None)
     if origin is not None and origin not in str(trap):
         trap.args = (f"{trap}, at {origin}",)
 

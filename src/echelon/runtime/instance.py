@@ -340,9 +340,9 @@ class Instance:
         words.trap[0] = words.error[0] = native.null
         kept, self.failure = self.failure, None
         if kept is not None:
-            frames = failures.discard(native, trap, error, site.wasm, site.info)
+            frames = failures.discard(native, trap, error, site.info)
             if isinstance(kept, Trap) and not kept.frames:
-                failures.place(kept, frames)
+                failures.place(kept, frames, site.wasm, site.info)
             return kept
         if error != native.null:
             return failures.from_error(native, error, site.info, self.limits)

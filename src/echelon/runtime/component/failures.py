@@ -50,7 +50,7 @@ def from_message(message: str, frames: tuple[Frame, ...], info: ModuleInfo, limi
         if number == _UNREACHABLE and any(_ALLOCATION_FAILED.search(frame.function) for frame in frames[:8]):
             return failures.memory_exceeded(info, limits)
         code, meaning = failures.TRAPS[number]
-        where = f" in {frames[0].function}" if frames else ""
+        where = f" in {frames[0]}" if frames else ""
         return Trap(meaning + where, code=code, frames=frames)
     return Trap(
         f"the guest broke the component model's rules: {cause}", code="component-model", frames=frames

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from echelon.errors import GuestError, LoadError
+from echelon.runtime import lines
 from echelon.runtime.component import failures, memories
 from echelon.runtime.component.arena import CONTENT, SLOT
 from echelon.runtime.component.bridge import GuestStopped
@@ -148,7 +149,10 @@ class ComponentInstance(Instance):
         self.scratch.error[0] = self.site.null
         message, frames = failures.take(self.site.engine.native, error, self.site.info)
         kept, self.failure = self.failure, None
-        return kept or failures.from_message(message, frames, self.site.info, self.limits)
+        if kept is not None:
+            return kept
+        frames = lines.locate(self.site.wasm, self.site.info, frames)
+        return failures.from_message(message, frames, self.site.info, self.limits)
 
     # --- memories ---
 

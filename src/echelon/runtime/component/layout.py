@@ -50,7 +50,7 @@ def read(data: bytes, most: int, modules: dict[int, ModuleInfo] | None = None) -
     count = reader.component(0, len(data), 0)
     if count > most:
         raise InvalidModule(f"the component makes {count} memories, at most {most} are accepted")
-    info = ModuleInfo(size=len(data), custom=reader.custom)
+    info = ModuleInfo(size=len(data), custom=reader.custom, cores=reader.cores)
     pages = reader.smallest if count >= 0 else 0
     info.memories = [Bounds(pages if n == 0 else 0, None) for n in range(most if count < 0 else count)]
     return info
@@ -62,6 +62,7 @@ class _Parts:
         self._parts = self._entries = 0
         self.smallest = 0
         self.custom: dict[str, tuple[int, int]] = {}
+        self.cores: list[tuple[int, int]] = []
 
     def component(self, start: int, end: int, depth: int) -> int:
         """Return how many memories an instance of the component at these bytes makes, or _UNKNOWN."""
@@ -93,6 +94,7 @@ class _Parts:
             if own:
                 self.smallest = max(self.smallest, info.memories[-1].minimum)
             outline.modules.append(own)
+            self.cores.append((begin, end))
             return
         reader = binary.Reader(self._data, begin, end)
         if section == _CUSTOM and depth == 0:
