@@ -106,6 +106,8 @@ class ModuleInfo:
     """What is known of functions that trapped: whether they grow the memory, by their place in `bodies`."""
     cores: list[tuple[int, int]] = field(default_factory=list)
     """Of a component: where its core modules begin and end."""
+    names: dict[bytes, str] = field(default_factory=dict)
+    """Names of functions that were in a trap's stack, made readable."""
     source: Source | None = None
     """What is known of places in the source, after a trap."""
 

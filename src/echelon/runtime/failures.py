@@ -17,6 +17,7 @@ from echelon.errors import (
 )
 from echelon.runtime import binary, lines
 from echelon.runtime.binary import ModuleInfo
+from echelon.runtime.demangle import MAX_NAME, demangle
 from echelon.runtime.limits import PAGE, Limits
 from echelon.runtime.native import Native
 
@@ -46,7 +47,11 @@ _ALLOCATION_FAILED: Final = re.compile(r"rust_oom|handle_alloc_error|rg_oom|allo
 _MAX_FRAMES: Final = 32
 _UNKNOWN_OFFSET: Final = (1 << 64) - 1
 _MAX_NAME: Final = 256
-"""Bytes of a function's name that are shown; a module chooses its own names."""
+"""Characters of a function's name that are shown; a module chooses its own names."""
+
+_MAX_NAMES: Final = 2000
+"""Names of one module that are made readable."""
+
 _MEMORY_LIMIT: Final = re.compile(r"memory minimum|exceeds memory limits|exceeds table limits")
 
 
@@ -60,14 +65,24 @@ def read_frames(native: Native, fill: Any, source: Any, info: ModuleInfo) -> tup
         index = native.lib.wasm_frame_func_index(frame)
         name = native.lib.wasmtime_frame_func_name(frame)
         text = (
-            bytes(native.ffi.buffer(name.data, min(name.size, _MAX_NAME))).decode("utf-8", "replace")
+            _readable(bytes(native.ffi.buffer(name.data, min(name.size, MAX_NAME + 1))), info)
             if name != native.null
-            else info.function_name(index)
+            else info.function_name(index)[:_MAX_NAME]
         )
         offset = int(native.lib.wasm_frame_module_offset(frame))
         frames.append(Frame(text, int(index), 0 if offset == _UNKNOWN_OFFSET else offset))
     native.lib.wasm_frame_vec_delete(vector)
     return tuple(frames)
+
+
+def _readable(name: bytes, info: ModuleInfo) -> str:
+    """Return a function's name as its author wrote it; each is read once, and not any number of them: that takes time."""
+    known = info.names.get(name)
+    if known is None:
+        known = name.decode("utf-8", "replace")
+        if len(info.names) < _MAX_NAMES:
+            known = info.names[name] = demangle(known)[:_MAX_NAME]
+    return known[:_MAX_NAME]
 
 
 def from_trap(native: Native, trap: Any, wasm: bytes, info: ModuleInfo, limits: Limits) -> GuestError:

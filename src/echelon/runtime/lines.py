@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from echelon.errors import Frame, InvalidModule
+from echelon.errors import Frame
 from echelon.runtime import dwarf
 from echelon.runtime.binary import ModuleInfo, Reader
 from echelon.runtime.dwarf import LineTables, Place
