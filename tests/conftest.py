@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,3 +22,35 @@ def home() -> Path:
     base = Path(os.environ["ECHELON_HOME"]) if "ECHELON_HOME" in os.environ else kept
     asyncio.run(toolchain.install("typescript", base=base))
     return base
+
+
+@pytest.fixture(scope="session")
+def clang(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
+    """Make a module of C or C++ sources with debug information; the first one includes the others.
+
+    Options are Clang's. Names of functions stay mangled.
+    """
+    folder, numbers = tmp_path_factory.mktemp("clang"), itertools.count()
+    caches = {name: str(folder / "cache") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+
+    def compile_(sources: Mapping[str, str], *options: str) -> bytes:
+        place = folder / str(next(numbers))
+        for name, text in sources.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text(text)
+        main = next(iter(sources))
+        command = ["c++", "-std=c++17", "-fno-exceptions", "-fno-rtti"] if main.endswith(".cpp") else ["cc"]
+        target = ["-target", "wasm32-freestanding", "-g", "-fno-sanitize=all", "-nostdlib"]
+        for arguments in (
+            [*command, *target, *options, "-c", main, "-o", "main.o"],
+            ["wasm-ld", "--no-entry", "--no-demangle", "main.o", "-o", "main.wasm"],
+        ):
+            subprocess.run(
+                [sys.executable, "-m", "ziglang", *arguments],
+                cwd=place,
+                env={**os.environ, **caches},
+                check=True,
+            )
+        return (place / "main.wasm").read_bytes()
+
+    return compile_

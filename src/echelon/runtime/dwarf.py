@@ -24,10 +24,10 @@ SECTION: Final = ".debug_line"
 MAX_SECTION: Final = 16 << 20
 MAX_FUNCTIONS: Final = 100_000
 MAX_UNITS: Final = 20_000
-MAX_STEPS: Final = 100_000
+MAX_STEPS: Final = 50_000
 """Instructions of line programs and entries of their tables that are read for one trap."""
 
-MAX_LIFE: Final = 20 * MAX_STEPS
+MAX_LIFE: Final = 40 * MAX_STEPS
 """The same for all traps of a module."""
 
 _MAX_LINE: Final = 1 << 30
@@ -177,10 +177,10 @@ class LineTables:
         """Return where the sequence of rows begins in which a position lies."""
         earliest = max(unit.start, near - _MAX_BACK)
         found = self._data.rfind(_END_SEQUENCE, earliest, near)
+        begin = earliest if found < 0 else found + len(_END_SEQUENCE)
+        self._budget.take(max(0, near - begin) >> 6)
         if found < 0 and (earliest > unit.start or near < unit.start):
             raise InvalidModule(f"nothing begins before byte {near}")
-        begin = unit.start if found < 0 else found + len(_END_SEQUENCE)
-        self._budget.take(near - begin >> 6)
         return begin
 
     def _last_of(self, count: int, pos: int) -> tuple[int, int]:

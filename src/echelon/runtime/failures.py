@@ -76,7 +76,7 @@ def read_frames(native: Native, fill: Any, source: Any, info: ModuleInfo) -> tup
 
 
 def _readable(name: bytes, info: ModuleInfo) -> str:
-    """Return a function's name as its author wrote it; each is read once, and not any number of them: that takes time."""
+    """Return a function's name as its author wrote it: once, and not any number, for it takes time."""
     known = info.names.get(name)
     if known is None:
         known = name.decode("utf-8", "replace")

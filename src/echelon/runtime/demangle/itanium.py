@@ -22,6 +22,7 @@ _ROUTINES: Final = {
     "TH": "thread-local initialization routine for ",
 }
 _BASE_36: Final = string.digits + string.ascii_uppercase
+_WORD: Final = string.ascii_letters + string.digits + "_$"
 _ENDS: Final = ("", "E", ".", "_")
 _MAX_DIGITS: Final = 40
 """Digits of a number that is a template argument."""
@@ -98,9 +99,9 @@ class _Symbol(Cursor):
         try:
             return self._typed(name, about)
         except _Expression:
+            self.run(_WORD)
             if self._depth > 1:
                 raise
-            self.pos = len(self.text)
             return name
 
     def _typed(self, name: str, about: _Function) -> str:
