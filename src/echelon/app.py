@@ -77,7 +77,12 @@ class Application:
     def _make_generator(self) -> Generator:
         settings = self.config.generator
         artifacts = ArtifactStore(settings.cache, settings.cache_size)
-        return Generator(languages.compilers(self.config), artifacts, max_source=settings.max_source)
+        return Generator(
+            languages.compilers(self.config),
+            artifacts,
+            max_source=settings.max_source,
+            waiting=settings.queue,
+        )
 
     def _runtime_settings(self) -> RuntimeSettings:
         names = set(RuntimeSettings.__dataclass_fields__) - {"drain_time"}

@@ -182,6 +182,9 @@ class GeneratorConfig:
     cache_size: int = setting(Size(), GIB, "size at which the oldest modules are dropped")
     compile_time: float = setting(Time(), 30.0, "time of one compilation")
     max_source: int = setting(Size(), MIB, "largest source")
+    queue: int = setting(
+        Whole(0, 100_000), 64, "compiles of one language that may wait; one client fills half"
+    )
     javascript: str = setting(
         Choice(("auto", "deno", "node")), "auto", "runtime of the TypeScript compiler; auto prefers deno"
     )

@@ -83,7 +83,7 @@ class Control:
         permissions = bodies.permissions_of(body.permissions)
         limits = bodies.limits_of(body.limits, self._app.wasm.settings.limits)
         self._app.wasm.check_limits(limits)
-        artifact = await (self._accept(request) if sent else self._compile(body))
+        artifact = await (self._accept(request) if sent else self._compile(body, request))
         async with self._load(artifact.digest, artifact.wasm, name, permissions, limits) as module:
             language = _claimed_language(module) if sent else artifact.language
         record = await self.registry.put(artifact, name, language, permissions, limits)
@@ -144,7 +144,7 @@ class Control:
         permissions = bodies.permissions_of(body.permissions)
         limits = bodies.limits_of(body.limits, self._app.wasm.settings.limits)
         self._app.wasm.check_limits(limits)
-        artifact = await self._compile(body)
+        artifact = await self._compile(body, request)
         async with self._load(artifact.digest, artifact.wasm, None, permissions, limits) as module:
             outcome = await cancel_on_disconnect(request, _call(module, body, None, None))
         return JSON(
@@ -165,12 +165,15 @@ class Control:
         bodies.check_wasm(wasm, self._app.generator.max_output)
         return await self._app.generator.compile(wasm, BINARY)
 
-    async def _compile(self, body: ModuleBody | RunBody) -> Artifact:
+    async def _compile(self, body: ModuleBody | RunBody, request: Request) -> Artifact:
         generator = self._app.generator
         if body.language == BINARY:
             raise bad_request(f"language: a module is sent as bytes, to {MODULES} as {bodies.WASM_TYPE}")
         bodies.check_source(body.source, generator.max_source)
-        return await generator.compile(body.source, body.language, body.optimize)
+        client = request.client
+        return await generator.compile(
+            body.source, body.language, body.optimize, client=client[0] if client is not None else ""
+        )
 
     @asynccontextmanager
     async def _load(

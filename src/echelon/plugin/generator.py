@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -28,6 +29,7 @@ from echelon.plugin import languages, sources, toolchain
 from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
 from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Importing, Job, Optimize, Probe
 from echelon.plugin.sources import Source
+from echelon.plugin.turns import Turns
 from echelon.runtime import binary, lines
 from echelon.runtime import signature as signatures
 from echelon.runtime.component import layout
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 REVISION: Final = 2
 """Part of every key: raise it when the same compiler's output is processed differently here."""
 MAX_OUTPUT: Final = 16 << 20
+WAITING: Final = 64
+"""Compiles of one language that may wait, of all clients together."""
 BINARY: Final = "wasm"
 
 
@@ -56,7 +60,8 @@ class Generator:
     """Compiles source to WebAssembly. Belongs to one event loop; `start` before use, `close` after.
 
     `compilers` None means the built-in ones and those of installed packages. `artifacts` None means the
-    directory `artifacts` in Echelon's own. Sizes are bytes.
+    directory `artifacts` in Echelon's own. Sizes are bytes. `places` compiles of each language run at once (0 means as
+    many as there are processors, at least two) and `waiting` more may wait.
     """
 
     def __init__(
@@ -67,12 +72,17 @@ class Generator:
         *,
         max_source: int = sources.MAX_SOURCE,
         max_output: int = MAX_OUTPUT,
+        places: int = 0,
+        waiting: int = WAITING,
     ) -> None:
         if not isinstance(artifacts, ArtifactStore):
             artifacts = ArtifactStore(toolchain.home() / "artifacts" if artifacts is None else artifacts)
         self.artifacts = artifacts
         self.max_source = max_source
         self.max_output = max_output
+        self.places = places or max(2, os.cpu_count() or 1)
+        self.waiting = waiting
+        self._turns: dict[str, Turns] = {}
         self.telemetry = telemetry or OFF
         self._compilers: dict[str, Compiler] = {}
         self._probes: dict[str, Probe] = {}
@@ -100,6 +110,7 @@ class Generator:
                     f'{compiler.name}: the suffix "{suffix}" belongs to {taken[suffix]} already'
                 )
         self._compilers[compiler.name] = compiler
+        self._turns[compiler.name] = Turns(self.places, self.waiting)
 
     async def languages(self) -> tuple[Language, ...]:
         """Return every language and the state of its compiler."""
@@ -134,11 +145,13 @@ class Generator:
         language: str | None = None,
         optimize: Optimize = "none",
         name: str | None = None,
+        client: str = "",
     ) -> Artifact:
         """Return the module made from a source: text, a file, or several files, the first being the entry.
 
         Bytes may be text or a module; a module is only checked and stored. `name` is the file name that
-        diagnostics and the guest's own error messages give. Raises CompileError for the source,
+        diagnostics and the guest's own error messages give. Clients take turns when many compiles wait. Raises
+        CompileError for the source,
         ToolchainMissing, Busy, and ConfigError for the other arguments.
         """
         began = time.perf_counter()
@@ -162,7 +175,7 @@ class Generator:
         if found is not None:
             self.telemetry.count(COMPILES, language=language, result="cached")
             return replace(found, compile_ms=_since(began))
-        work = _Work(compiler, probe, files, optimize, origin, key)
+        work = _Work(compiler, probe, files, optimize, origin, key, client)
         artifact, first = await self._once(work)
         return replace(artifact, cached=not first, compile_ms=_since(began))
 
@@ -290,7 +303,9 @@ class Generator:
         try:
             with self.telemetry.span(GENERATOR_COMPILE, language=language, optimize=work.optimize) as span:
                 job = Job(work.files.texts, work.files.entry, work.optimize, self.max_output)
-                artifact = _artifact(await _compile(work.compiler, job), work, self.max_output)
+                async with self._turns[language].take(work.client):
+                    compiled = await _compile(work.compiler, job)
+                artifact = _artifact(compiled, work, self.max_output)
                 span.set(bytes=len(artifact.wasm))
                 await asyncio.to_thread(self.artifacts.put, artifact, work.key)
                 result = "compiled"
@@ -308,6 +323,7 @@ class _Work:
     optimize: Optimize
     origin: str
     key: str
+    client: str
 
 
 @dataclass(slots=True)

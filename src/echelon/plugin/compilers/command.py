@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from echelon.errors import Busy, Diagnostic, ToolchainMissing
+from echelon.errors import Diagnostic, ToolchainMissing
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
 from echelon.plugin.sandbox import process
 from echelon.plugin.sandbox.process import Confinement, Finished, Isolation, SandboxError
@@ -86,24 +86,13 @@ class Program:
 
 
 class CommandCompiler(Compiler):
-    """Runs a `Program`: at most `workers` jobs at once and `waiting` more in line, then Busy."""
+    """Runs a `Program`; how many run at once is for its caller to say."""
 
-    def __init__(
-        self,
-        program: Program,
-        *,
-        workers: int = 2,
-        waiting: int = 64,
-        isolation: Isolation = "required",
-    ) -> None:
+    def __init__(self, program: Program, *, isolation: Isolation = "required") -> None:
         self.program = program
         self.name = program.name
         self.suffixes = program.suffixes
         self.isolation = isolation
-        self._workers = workers
-        self._waiting = waiting
-        self._in_line = 0
-        self._slots = asyncio.Semaphore(workers)
         self._tool: Tool | None = None
 
     def probe(self) -> Probe:
@@ -115,15 +104,8 @@ class CommandCompiler(Compiler):
 
     async def compile(self, job: Job) -> Compiled:
         tool = self._tool if self._tool is not None else await asyncio.to_thread(self._require)
-        if self._in_line >= self._workers + self._waiting:
-            raise Busy(f"{self._in_line} compiles of {self.name} are in line already; try again later")
-        self._in_line += 1
-        try:
-            async with self._slots:
-                with tempfile.TemporaryDirectory(prefix="echelon-compile-", dir=_BASE) as folder:
-                    return await self._build(tool, job, Path(folder))
-        finally:
-            self._in_line -= 1
+        with tempfile.TemporaryDirectory(prefix="echelon-compile-", dir=_BASE) as folder:
+            return await self._build(tool, job, Path(folder))
 
     def _require(self) -> Tool:
         found = self.program.find()
