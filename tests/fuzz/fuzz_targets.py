@@ -12,11 +12,12 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from echelon.errors import EchelonError, GuestError, InvalidModule, LinkError, OutputExceeded
-from echelon.runtime import binary, http_guest, signature
+from echelon.errors import EchelonError, Frame, GuestError, InvalidModule, LinkError, OutputExceeded
+from echelon.runtime import binary, demangle, dwarf, http_guest, lines, signature
 from echelon.runtime.abi import Guest
 from echelon.runtime.assemblyscript import AssemblyScript
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
+from echelon.runtime.demangle.cursor import MAX_WORK
 from echelon.runtime.frames import Reader
 from echelon.runtime.guest_kit import GuestKit
 from echelon.runtime.guest_kv import read_key
@@ -200,12 +201,52 @@ def response(data: bytes) -> None:
         read_key(Reader(data, "key"))
 
 
+# What modules say of their source --------------------------------------------------------------------------
+
+_SECTIONS = (dwarf.SECTION, ".debug_line_str", ".debug_str")
+
+
+def tables(data: bytes) -> None:
+    """Look places up in a line table: each has a path and a line, or there is none, within the steps there are."""
+    found = dwarf.LineTables(data, dict.fromkeys(_SECTIONS, (0, len(data))))
+    for _ in range(3):
+        before = found._life
+        for path, line in found.find((*range(1, 40), 1 << 16, (1 << 32) - 1)).values():
+            if not path or line <= 0:
+                raise AssertionError(f"{path}:{line} is no place")
+        if not before - dwarf.MAX_STEPS <= found._life <= before:
+            raise AssertionError(f"{before - found._life} steps were taken")
+
+
+def source(data: bytes) -> None:
+    """The same through a module that has these bytes as a section, of either kind, and what is shown of it."""
+    for section in (*_SECTIONS[:1], lines.SECTION):
+        wasm = binary.add_custom_section(binary.MAGIC, section, data)
+        frames = tuple(Frame("f", 0, offset) for offset in (0, 9, 20, 1 << 20))
+        for frame in lines.locate(wasm, binary.parse(wasm), frames):
+            if len(frame.file or "") > 256 or not str(frame).isprintable():
+                raise AssertionError(frame)
+
+
+def name(data: bytes) -> None:
+    """Read the name of a function: it comes out as a text of bounded length."""
+    text = data.decode("utf-8", "replace")
+    for prefix in ("", "_R", "_Z", "_ZN"):
+        found = demangle.demangle(prefix + text)
+        if len(found) > max(MAX_WORK, len(prefix + text)):
+            raise AssertionError(f"a name of {len(found)} characters")
+        found.encode()
+
+
 TARGETS: dict[str, Callable[[bytes], object]] = {
     "load": load,
     "module": module,
     "typed": typed,
     "codec": codec,
     "response": response,
+    "tables": tables,
+    "source": source,
+    "name": name,
 }
 """Every target by the name that the harness takes."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import fuzz_targets
 import pytest
-from fuzz_targets import TARGETS, lift, load, module, response, there_and_back, typed
+from fuzz_targets import TARGETS, lift, load, module, name, response, source, tables, there_and_back, typed
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -257,6 +257,78 @@ def test_any_response(data: bytes) -> None:
     """A response buffer or key of any content is read, or is an error of the guest."""
     response(data)
     response(b"\x01\0\0\0" + data)
+
+
+# What modules say of their source --------------------------------------------------------------------------
+
+PIECES = st.one_of(
+    st.integers(0, 40).map(lambda address: b"\0\5\2" + struct.pack("<I", address)),
+    st.sampled_from(
+        [
+            b"\0\1\1",
+            b"\1",
+            b"\x20",
+            b"\2\5",
+            b"\3\4",
+            b"\4\1",
+            b"\4\0",
+            b"\x08",
+            b"\x09\3\0",
+            b"\5\0",
+            b"\0\2\4\1",
+        ]
+    ),
+    st.binary(max_size=6),
+)
+FILES = st.sampled_from(
+    [
+        b"lib\0\0a.c\0\0\0\0b.h\0\1\0\0\0",
+        b"\1\1\x08\2/me\0lib\0\2\1\x08\2\x0b\2a.c\0\0b.h\0\1",
+        b"\1\1\x1f\1\0\0\0\0\3\1\x0e\2\x0f\5\x1e\1\4\0\0\0\0" + bytes(16),
+        b"\0\0",
+    ]
+) | st.binary(max_size=30)
+
+
+@st.composite
+def units(draw: st.DrawFn) -> bytes:
+    """A unit of a line table, as long as it says, with any head, files and instructions."""
+    version = draw(st.integers(2, 5))
+    operands = draw(st.just(b"\0\1\1\1\1\0\0\0\1\0\0\1") | st.binary(max_size=14))
+    numbers = [1] * (1 if version < 4 else 2) + [1, 0xFB, draw(st.integers(0, 20)), len(operands) + 1]
+    head = bytes(numbers) + operands + draw(FILES)
+    size = draw(st.just(len(head)) | st.integers(0, len(head) + 9))
+    program = b"".join(draw(st.lists(PIECES, max_size=20)))
+    address = b"\4\0" if version == 5 else b""
+    body = struct.pack("<H", version) + address + struct.pack("<I", size) + head + program
+    return struct.pack("<I", len(body)) + body
+
+
+@fuzzed
+@given(st.lists(units(), min_size=1, max_size=3).map(b"".join) | st.binary(max_size=200))
+def test_any_line_table(data: bytes) -> None:
+    """A line table of any content says a place, or nothing."""
+    tables(data)
+    source(data)
+
+
+@fuzzed
+@given(
+    st.lists(st.integers(-9, 9) | st.integers(-(1 << 70), 1 << 70), max_size=12),
+    st.lists(st.text(max_size=5), max_size=3),
+)
+def test_any_section_of_lines(places: list[int], files: list[str]) -> None:
+    """The same for the section of our own."""
+    source(json.dumps({"files": files, "places": places}).encode())
+
+
+@fuzzed
+@given(
+    st.binary(max_size=200) | st.text("NZSTIEJLXDKPROFACUvi_0123456789abBdpsu$.", max_size=80).map(str.encode)
+)
+def test_any_name_of_a_function(data: bytes) -> None:
+    """A name of any content is read, or stays as it is."""
+    name(data)
 
 
 # The harness --------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def file_name(data: bytes, sections: Sections, unit: Unit, number: int, budget: 
     """
     tables = _Tables(data, sections, unit, budget)
     base, directory, name = tables.modern(number) if unit.version == 5 else tables.classic(number)
-    path = name if name.startswith("/") or not directory else f"{directory}/{name}"
+    path = name if name.startswith("/") or not directory else f"{directory.rstrip('/')}/{name}"
     if base and path.startswith(f"{base}/"):
         path = path[len(base) + 1 :]
     return "/".join(part for part in path.split("/") if part != ".")
