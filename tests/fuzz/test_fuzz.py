@@ -280,27 +280,29 @@ PIECES = st.one_of(
     ),
     st.binary(max_size=6),
 )
-FILES = st.sampled_from(
-    [
-        b"lib\0\0a.c\0\0\0\0b.h\0\1\0\0\0",
-        b"\1\1\x08\2/me\0lib\0\2\1\x08\2\x0b\2a.c\0\0b.h\0\1",
-        b"\1\1\x1f\1\0\0\0\0\3\1\x0e\2\x0f\5\x1e\1\4\0\0\0\0" + bytes(16),
-        b"\0\0",
-    ]
-) | st.binary(max_size=30)
+FILES = (
+    b"lib\0\0a.c\0\0\0\0b.h\0\1\0\0\0",
+    b"\1\1\x08\2/me\0lib\0\2\1\x08\2\x0b\2a.c\0\0b.h\0\1",
+    b"\1\1\x1f\1\0\0\0\0\3\1\x0e\2\x0f\5\x1e\2\4\0\0\0\0" + bytes(16) + b"\4\0\0\0\0" + bytes(16),
+)
+"""Tables of files: that of the versions before DWARF 5, and two of that."""
 
 
 @st.composite
 def units(draw: st.DrawFn) -> bytes:
     """A unit of a line table, as long as it says, with any head, files and instructions."""
     version = draw(st.integers(2, 5))
-    operands = draw(st.just(b"\0\1\1\1\1\0\0\0\1\0\0\1") | st.binary(max_size=14))
-    numbers = [1] * (1 if version < 4 else 2) + [1, 0xFB, draw(st.integers(0, 20)), len(operands) + 1]
-    head = bytes(numbers) + operands + draw(FILES)
-    size = draw(st.just(len(head)) | st.integers(0, len(head) + 9))
-    program = b"".join(draw(st.lists(PIECES, max_size=20)))
+    operands = draw(st.sampled_from([b"\0\1\1\1\1\0\0\0\1\0\0\1"] * 3 + [b"", b"\0\1\1\xff"]))
+    line_range = draw(st.sampled_from([14, 14, 14, 1, 0]))
+    head = bytes([1] * (1 if version < 4 else 2) + [1, 0xFB, line_range, len(operands) + 1])
+    head += operands + draw(
+        st.sampled_from(FILES[1:] if version == 5 else FILES[:1]) | st.binary(max_size=30)
+    )
+    size = len(head) + draw(st.sampled_from([0, 0, 0, 0, 1, -1, 99]))
+    program = draw(st.sampled_from([b"\0\5\2\5\0\0\0\1", b""]))
+    program += b"".join(draw(st.lists(PIECES, max_size=20))) + draw(st.sampled_from([b"\2\7\0\1\1", b""]))
     address = b"\4\0" if version == 5 else b""
-    body = struct.pack("<H", version) + address + struct.pack("<I", size) + head + program
+    body = struct.pack("<H", version) + address + struct.pack("<I", max(0, size)) + head + program
     return struct.pack("<I", len(body)) + body
 
 
