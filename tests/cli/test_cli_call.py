@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cli_samples import BROKEN, HOST, MATH, NUMBERS, WASI, Cli, Write
+
+from echelon.runtime import binary, lines, native
 
 
 @pytest.fixture
@@ -172,6 +175,38 @@ def test_a_trap(cli: Cli, numbers: str) -> None:
     assert result.status == 1
     assert result.err.startswith("echelon: trap unreachable: ")
     assert result.err.splitlines()[1].startswith("  at ")
+
+
+def test_a_trap_in_cpp(cli: Cli, place: Path, clang: Callable[..., bytes]) -> None:
+    """Frames have file and line of the source, from a module's debug information, and plain names."""
+    source = """namespace shop {
+template <class T> __attribute__((noinline)) T share(T total, T people) { return total / people; }
+}
+extern "C" __attribute__((export_name("run"))) int run(int n) {
+  return shop::share(7, n) + 1;
+}
+"""
+    (place / "cart.wasm").write_bytes(clang({"cart.cpp": source}, "-O1"))
+    assert cli("call", "cart.wasm", "run", "7").out == "2\n"
+    result = cli("call", "cart.wasm", "run", "0")
+    assert result.status == 1
+    assert result.err == (
+        "echelon: trap integer-division-by-zero: the guest divided an integer by zero"
+        " in int shop::share<int>(int, int) (cart.cpp:2)\n"
+        "  at int shop::share<int>(int, int) (cart.cpp:2)\n"
+        "  at run (cart.cpp:5)\n"
+    )
+
+
+def test_a_trap_in_a_hostile_module(cli: Cli, place: Path) -> None:
+    """What a module says of its source cannot steer the terminal."""
+    wasm = native.load().wat2wasm(r'(module (func (@name "\1b[31m") (export "f") unreachable))')
+    lying = binary.add_custom_section(wasm, lines.SECTION, lines.encode(["\x1b[2J\n.c"], [0, 0, 1]))
+    (place / "evil.wasm").write_bytes(lying)
+    result = cli("call", "evil.wasm", "f")
+    assert result.status == 1
+    assert "\x1b" not in result.err
+    assert result.err.splitlines()[1:] == ["  at \\x1b[31m (\ufffd[2J\ufffd.c:1)"]
 
 
 def test_a_guest_that_throws(cli: Cli, math: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from control_client import ADD, Api, check_problem, make_app, running
+from control_client import ADD, V1, Api, check_problem, make_app, running
 
 from echelon.console import problems
 from echelon.console.problems import KINDS, answers_problems, problem_for, types
@@ -77,6 +78,27 @@ async def test_traps_carry_code_frames_and_cost(api: Api) -> None:
     assert [frame["function"] for frame in document["frames"]] == ["inner", "outer"]
     assert document["cost"].keys() == COST
     assert (document["stdout"], document["stderr"], document["logs"]) == ("", "", [])
+
+
+async def test_traps_in_c_carry_lines(api: Api, clang: Callable[..., bytes]) -> None:
+    """Frames have file and line where the module has debug information, and names as they were written."""
+    source = """namespace shop { __attribute__((noinline)) int share(int total, int people) {
+  return total / people;
+} }
+extern "C" __attribute__((export_name("run"))) int run(int n) {
+  return shop::share(7, n) + 1;
+}
+"""
+    wasm = clang({"cart.cpp": source}, "-O1")
+    posted = await api.client.post(
+        V1 + "/modules", content=wasm, headers={"content-type": "application/wasm"}
+    )
+    document = check_problem(await api.call(posted.json()["id"], "run", 0), "trap", 422)
+    assert document["detail"].endswith("by zero in shop::share(int, int) (cart.cpp:2)")
+    assert [(item["function"], item["file"], item["line"]) for item in document["frames"]] == [
+        ("shop::share(int, int)", "cart.cpp", 2),
+        ("run", "cart.cpp", 5),
+    ]
 
 
 async def test_output_before_a_trap_is_kept(api: Api) -> None:
