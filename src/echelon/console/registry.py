@@ -30,11 +30,9 @@ from echelon.console.problems import bad_request
 from echelon.errors import HTTPError, KvUsageError, KvValueError
 from echelon.kv import Key, Kv
 from echelon.plugin.artifacts import Artifact, ArtifactStore
-from echelon.runtime import binary, plans
-from echelon.runtime import signature as signatures
+from echelon.runtime import binary, exports
 from echelon.runtime.limits import Limits
 from echelon.runtime.permissions import Permissions
-from echelon.runtime.signature import Signature
 
 log = logging.getLogger("echelon.console")
 
@@ -96,9 +94,8 @@ def granted_paths(permissions: Permissions) -> list[str]:
 def describe(wasm: bytes) -> Description:
     """Read what a module exports and imports; raises InvalidModule. Nothing is compiled."""
     info = binary.parse(wasm)
-    section = binary.custom_section(wasm, info, signatures.SECTION)
-    signature = Signature() if section is None else signatures.decode(section)
-    functions = plans.public_functions(plans.plan_exports(info, signature), signature)
+    signature, plans = exports.read(wasm, info)
+    functions = exports.public_functions(plans, signature)
     imports = [
         {"module": i.module, "name": i.name, "kind": i.kind} | ({"type": str(i.type)} if i.type else {})
         for i in info.imports

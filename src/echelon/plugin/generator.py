@@ -30,7 +30,7 @@ from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
 from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Importing, Job, Optimize, Probe
 from echelon.plugin.sources import Source
 from echelon.plugin.turns import Turns
-from echelon.runtime import binary, lines
+from echelon.runtime import binary, declarations, exports, lines
 from echelon.runtime import signature as signatures
 from echelon.runtime.component import layout
 from echelon.runtime.engine import COMPONENT_MEMORIES
@@ -151,8 +151,7 @@ class Generator:
 
         Bytes may be text or a module; a module is only checked and stored. `name` is the file name that
         diagnostics and the guest's own error messages give. Clients take turns when many compiles wait. Raises
-        CompileError for the source,
-        ToolchainMissing, Busy, and ConfigError for the other arguments.
+        CompileError for the source, ToolchainMissing, Busy, and ConfigError for the other arguments.
         """
         began = time.perf_counter()
         self._require_started()
@@ -272,9 +271,7 @@ class Generator:
         digest = digest_of(source)
         found = self.artifacts.get(digest)
         if found is None:
-            info = binary.parse(source)
-            section = binary.custom_section(source, info, signatures.SECTION)
-            found = Artifact(source, digest, BINARY, signature=_signature(section))
+            found = Artifact(source, digest, BINARY, signature=_signature(source))
             await asyncio.to_thread(self.artifacts.put, found)
         return replace(found, compile_ms=_since(began))
 
@@ -365,16 +362,19 @@ def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
     try:
         if wasm[:8] == binary.COMPONENT_MAGIC:
             layout.read(wasm, COMPONENT_MEMORIES)
+        elif signature is None:
+            wasm = declarations.collect(wasm, work.compiler.name)
+            signature, _ = exports.read(wasm, binary.parse(wasm))
         else:
             binary.parse(wasm)
-    except InvalidModule as exc:
+    except (InvalidModule, ValueError) as exc:
         raise CompileError(f"the module is not accepted: {exc}", diagnostics) from exc
     return Artifact(
         wasm=wasm,
         digest=digest_of(wasm),
         language=work.compiler.name,
         diagnostics=diagnostics,
-        signature=signature,
+        signature=signature if signature and signature.exports else None,
         compiler=f"{work.compiler.name} {work.probe.version}",
         optimize=work.optimize,
         source_digest=f"sha256:{work.origin}",
@@ -406,10 +406,9 @@ def _section(signature: signatures.Signature, diagnostics: tuple[Diagnostic, ...
     return content
 
 
-def _signature(section: bytes | None) -> signatures.Signature | None:
-    if section is None:
-        return None
+def _signature(wasm: bytes) -> signatures.Signature | None:
+    """Return the signature that a module brings; raises InvalidModule."""
     try:
-        return signatures.decode(section)
+        return declarations.read(wasm, binary.parse(wasm))
     except ValueError as exc:
         raise InvalidModule(str(exc)) from exc

@@ -1,12 +1,13 @@
 """How values cross the boundary: numbers in the call itself, everything larger in the guest's memory.
 
-An `Abi` knows how one language lays strings, bytes and lists out in its memory (`assemblyscript` today).
+An `Abi` knows how one language lays strings, bytes and lists out in its memory (`assemblyscript` today); what lies in
+plain memory is the affair of linear.py.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -54,6 +55,16 @@ FORMATS: Final = {
     "f64": "<d",
     "v128": "<16s",
 }
+
+
+ITEMS: Final = {
+    "i8": "b", "u8": "B", "bool": "?", "i16": "h", "u16": "H", "i32": "i", "u32": "I",
+    "i64": "q", "u64": "Q", "f32": "f", "f64": "d",
+}  # fmt: skip
+"""How `struct` packs each number that can be an item of a list."""
+
+_STRICT: Final = {"bool": frozenset({bool}), "f32": frozenset({float, int}), "f64": frozenset({float, int})}
+_INTEGER: Final = frozenset({int})
 
 
 class Abi(Protocol):
@@ -110,6 +121,27 @@ class Guest:
         if self.instance.memory is None:
             raise InvalidModule("the module exports no memory, which its signature relies on")
         return self.instance.memory
+
+
+def pack_items(kind: str, values: Sequence[Any]) -> bytes:
+    """Return numbers in a row; raises TypeError or ValueError that names the first bad one."""
+    strict = _STRICT.get(kind, _INTEGER)
+    if not strict.issuperset(map(type, values)):
+        wanted = tuple(strict)
+        for position, value in enumerate(values):
+            if not isinstance(value, wanted):
+                name = "bool" if kind == "bool" else "float" if kind[0] == "f" else "int"
+                raise TypeError(f"item {position}: expected {name}, got {type(value).__name__}")
+    try:
+        return struct.pack(f"<{len(values)}{ITEMS[kind]}", *values)
+    except (struct.error, OverflowError) as exc:
+        raise ValueError(f"an item does not fit {kind}: {exc}") from None
+
+
+def unpack_items(kind: str, content: bytes) -> list[Any]:
+    """Return the numbers that lie in a row; what is left over is no number."""
+    layout = ITEMS[kind]
+    return list(struct.unpack_from(f"<{len(content) // struct.calcsize('<' + layout)}{layout}", content))
 
 
 def _make_packer(kind: str) -> Pack:

@@ -7,6 +7,7 @@ lets it go.
     ArrayBuffer     the bytes                            StaticArray<T>  the items
     string          UTF-16LE                             Array<T>        buffer, start, bytes, length   (u32 each)
                                                          typed array     buffer, start, bytes           (u32 each)
+                                                         Json of the kit a string with its text         (u32)
 
 Source: AssemblyScript's runtime documentation, "Memory layout" and "Calling convention".
 """
@@ -18,15 +19,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from echelon.errors import InvalidModule
-from echelon.runtime.abi import Guest
+from echelon.runtime import json_values
+from echelon.runtime.abi import ITEMS, Guest, pack_items, unpack_items
 from echelon.runtime.signature import MAX_DEPTH, Wire
 
 _BUFFER_ID: Final = 1
 _SIZE_OFFSET: Final = 4
-_ITEMS: Final = {
-    "i8": "b", "u8": "B", "bool": "?", "i16": "h", "u16": "H", "i32": "i", "u32": "I",
-    "i64": "q", "u64": "Q", "f32": "f", "f64": "d",
-}  # fmt: skip
 _POINTER: Final = "I"
 _ARRAY_HEADER: Final = 16
 _VIEW_HEADER: Final = 12
@@ -70,6 +68,9 @@ async def _lower(guest: Guest, wire: Wire, value: Any, depth: int) -> int:
         if not isinstance(value, str):
             raise TypeError(f"expected str, got {type(value).__name__}")
         return await _new(guest, number, value.encode("utf-16-le", "surrogatepass"))
+    if kind == "json":
+        text = await _lower(guest, item, json_values.encode(value).decode(), depth - 1)
+        return await _new(guest, number, struct.pack("<I", text))
     if kind == "buffer" or (kind == "view" and item == "u8"):
         if not isinstance(value, bytes | bytearray | memoryview):
             raise TypeError(f"expected bytes, got {type(value).__name__}")
@@ -90,16 +91,9 @@ async def _lower(guest: Guest, wire: Wire, value: Any, depth: int) -> int:
 async def _items(guest: Guest, item: Wire, values: Sequence[Any], depth: int) -> bytes:
     if not isinstance(item, str):
         return struct.pack(f"<{len(values)}I", *[await _lower(guest, item, v, depth - 1) for v in values])
-    if item not in _ITEMS:
+    if item not in ITEMS:
         raise InvalidModule(f'the module\'s signature has the unknown item type "{item}"')
-    wanted: tuple[type, ...] = (bool,) if item == "bool" else (int, float) if item[0] == "f" else (int,)
-    for position, value in enumerate(values):
-        if not isinstance(value, wanted):
-            raise TypeError(f"item {position}: expected {wanted[0].__name__}, got {type(value).__name__}")
-    try:
-        return struct.pack(f"<{len(values)}{_ITEMS[item]}", *values)
-    except (struct.error, OverflowError) as exc:
-        raise ValueError(f"an item does not fit {item}: {exc}") from None
+    return pack_items(item, values)
 
 
 async def _new(guest: Guest, number: int, content: bytes) -> int:
@@ -121,6 +115,11 @@ def _lift(guest: Guest, wire: Wire, pointer: int, depth: int) -> Any:
     if kind == "nullable":
         return None if pointer == 0 else _lift(guest, item, pointer, depth - 1)
     memory = guest.memory
+    if kind == "json":
+        text = _lift(guest, item, memory.read_u32(pointer), depth - 1)
+        if not isinstance(text, str):
+            raise InvalidModule("the module's signature has JSON that is no text")
+        return json_values.decode(text)
     if kind in ("string", "buffer", "static"):
         size = memory.read_u32(pointer - _SIZE_OFFSET)
         guest.take_room(size)
@@ -131,7 +130,7 @@ def _lift(guest: Guest, wire: Wire, pointer: int, depth: int) -> Any:
     if kind == "array":
         _, start, _, length = struct.unpack("<IIII", memory.read(pointer, _ARRAY_HEADER))
         size = length * struct.calcsize(
-            f"<{_ITEMS.get(item, _POINTER) if isinstance(item, str) else _POINTER}"
+            f"<{ITEMS.get(item, _POINTER) if isinstance(item, str) else _POINTER}"
         )
     elif kind == "view":
         _, start, size = struct.unpack("<III", memory.read(pointer, _VIEW_HEADER))
@@ -144,9 +143,8 @@ def _lift(guest: Guest, wire: Wire, pointer: int, depth: int) -> Any:
 
 def _lift_items(guest: Guest, item: Wire, content: bytes, depth: int) -> list[Any]:
     if isinstance(item, str):
-        if item not in _ITEMS:
+        if item not in ITEMS:
             raise InvalidModule(f'the module\'s signature has the unknown item type "{item}"')
-        count = len(content) // struct.calcsize(f"<{_ITEMS[item]}")
-        return list(struct.unpack_from(f"<{count}{_ITEMS[item]}", content))
+        return unpack_items(item, content)
     pointers = struct.unpack_from(f"<{len(content) // 4}I", content)
     return [_lift(guest, item, pointer, depth - 1) for pointer in pointers]

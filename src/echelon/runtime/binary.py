@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -54,6 +55,7 @@ _SECTIONS: Final = {
     1: "type", 2: "import", 3: "function", 4: "table", 5: "memory", 6: "global", 7: "export", 8: "start",
     9: "element", 10: "code", 11: "data", 12: "data count",
 }  # fmt: skip
+_EXPORT: Final = 7
 _ORDER: Final = {section: place for place, section in enumerate((1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11))}
 
 
@@ -412,6 +414,31 @@ def without_custom_section(data: bytes, name: str) -> bytes:
     # Compilers write the size in as few bytes as it takes, or in five.
     begin = start - label - (head if data[start - label - head] == 0 else 6)
     return data[:begin] + data[end:]
+
+
+def rename_exports(data: bytes, names: Mapping[str, str]) -> bytes:
+    """Return the module with these exports under other names; its code, and what refers to it, stays where it is."""
+    cursor = Reader(data, 8, len(data))
+    while cursor.pos < cursor.end:
+        begin = cursor.pos
+        section, size = cursor.byte(), cursor.u32()
+        reader = Reader(data, cursor.pos, cursor.pos + size)
+        cursor.skip(size)
+        if section == _EXPORT:
+            content = _renamed(reader, names)
+            return data[:begin] + bytes([_EXPORT]) + leb(len(content)) + content + data[cursor.pos :]
+    return data
+
+
+def _renamed(reader: Reader, names: Mapping[str, str]) -> bytes:
+    count = reader.count("exports", MAX_EXPORTS)
+    out = bytearray(leb(count))
+    for _ in range(count):
+        name = reader.name()
+        label, start = names.get(name, name).encode(), reader.pos
+        reader.byte(), reader.u32()
+        out += leb(len(label)) + label + reader.data[start : reader.pos]
+    return bytes(out)
 
 
 def leb(value: int) -> bytes:

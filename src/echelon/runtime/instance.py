@@ -221,7 +221,7 @@ class Instance:
             self.context,
             function,
             scratch.args,
-            plan.arity,
+            plan.slots,
             scratch.results,
             plan.returns,
             scratch.trap,
@@ -259,6 +259,7 @@ class Instance:
             lib.wasmtime_call_future_delete,
         )
         context, function, executor = self.context, self._find_function(plan), site.executor
+        # Only simple exports come here, whose slots are their arguments.
         args, results, arity, returns = scratch.args, scratch.results, plan.arity, plan.returns
         put_all, get_one, buffer, answer = (
             plan.put_all,

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from echelon.errors import InvalidModule
-from echelon.runtime import binary, linking, plans
-from echelon.runtime import signature as signatures
+from echelon.runtime import binary, exports, linking
 from echelon.runtime.binary import ModuleInfo
 from echelon.runtime.engine import Engine, Profile
 from echelon.runtime.host import Call, HostFunction, HostModule
@@ -73,7 +72,7 @@ class Loaded:
 
     def exports(self) -> list[Function]:
         """Return the functions a caller may call."""
-        return plans.public_functions(self.plans, self.signature)
+        return exports.public_functions(self.plans, self.signature)
 
     def link(self, engine: Engine, code: bytes, calls: dict[int, Instance]) -> Linked:
         """Map native code into an engine and connect the module's imports; raises LinkError or InvalidModule."""
@@ -95,10 +94,5 @@ class Loaded:
 def read_module(wasm: bytes, digest: str, providers: Sequence[HostModule]) -> Loaded:
     """Check a module's bytes; raises InvalidModule or LinkError. Nothing of the module runs."""
     info = binary.parse(wasm)
-    section = binary.custom_section(wasm, info, signatures.SECTION)
-    try:
-        signature = Signature() if section is None else signatures.decode(section)
-    except ValueError as exc:
-        raise InvalidModule(str(exc)) from exc
-    functions = linking.resolve(info, providers)
-    return Loaded(wasm, digest, info, signature, plans.plan_exports(info, signature), functions)
+    signature, found = exports.read(wasm, info)
+    return Loaded(wasm, digest, info, signature, found, linking.resolve(info, providers))

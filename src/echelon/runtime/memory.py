@@ -34,7 +34,8 @@ class Memory:
         self._size = size = self._native.lib.wasmtime_memory_data_size(self._context, self._handle)
         return int(size)
 
-    def _check(self, pointer: int, length: int) -> None:
+    def check(self, pointer: int, length: int) -> None:
+        """Raise OutOfBounds unless `length` bytes at `pointer` lie inside."""
         if self._context is None:
             raise GuestError("the instance is closed, its memory is gone")
         # The size is asked for only when the last known one does not suffice: it can only have grown.
@@ -45,13 +46,13 @@ class Memory:
 
     def read(self, pointer: int, length: int) -> bytes:
         """Return a copy of `length` bytes at `pointer`; raises OutOfBounds."""
-        self._check(pointer, length)
+        self.check(pointer, length)
         return bytes(self._native.ffi.buffer(self._base + pointer, length)) if length else b""
 
     def write(self, pointer: int, data: bytes | bytearray | memoryview) -> None:
         """Copy `data` to `pointer`; raises OutOfBounds before anything is written."""
         length = memoryview(data).nbytes
-        self._check(pointer, length)
+        self.check(pointer, length)
         if length:
             self._native.ffi.memmove(self._base + pointer, data, length)
 

@@ -1,4 +1,4 @@
-"""How to call each export of a module: its types, its packers, its ABI; made once when the module is loaded."""
+"""How to call one export of a module: its types, its packers, its ABI; made once when the module is loaded."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from echelon.errors import InvalidModule
-from echelon.runtime.abi import CORE, FORMATS, Abi, Guest, pack_pointer, packer, unpack_pointer, unpacker
-from echelon.runtime.assemblyscript import AssemblyScript
-from echelon.runtime.binary import FuncType, ModuleInfo
+from echelon.runtime.abi import FORMATS, Abi, Guest, pack_pointer, packer, unpack_pointer, unpacker
+from echelon.runtime.binary import FuncType
 from echelon.runtime.instance import MAX_VALUES, VALUE_OFFSET, VALUE_SIZE, Instance
-from echelon.runtime.signature import Function, Signature, Value
+from echelon.runtime.signature import Function
 
-MAX_EXPORT_VALUES: Final = 50_000
-"""Parameters and results of all exported functions together; each is planned for when a module is loaded."""
-
-_ABIS: Final[dict[str, Abi | None]] = {"core": None, "assemblyscript": AssemblyScript()}
-_CORE_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3, "v128": 4, "funcref": 5, "externref": 6}
-_KIND_BYTES: Final = {kind: bytes([kind]) for kind in _CORE_KINDS.values()}
-_VALUE_LAYOUT: Final = {
+CORE_KINDS: Final = {"i32": 0, "i64": 1, "f32": 2, "f64": 3, "v128": 4, "funcref": 5, "externref": 6}
+_KIND_BYTES: Final = {kind: bytes([kind]) for kind in CORE_KINDS.values()}
+VALUE_LAYOUT: Final = {
     "i32": "B7xi20x",
     "u32": "B7xI20x",
     "i64": "B7xq16x",
@@ -28,6 +22,7 @@ _VALUE_LAYOUT: Final = {
     "f32": "B7xf20x",
     "f64": "B7xd16x",
 }
+"""A whole value: its kind, then itself."""
 _pack_pointer_value: Final = struct.Struct("<B7xI20x").pack_into
 _PYTHON: Final = {
     "f32": "float", "f64": "float", "bool": "bool", "str": "str", "bytes": "bytes", "list": "list",
@@ -40,60 +35,12 @@ _ACCEPTED: Final[dict[str, tuple[type, ...]]] = {
 }  # fmt: skip
 
 
-def plan_exports(info: ModuleInfo, signature: Signature) -> dict[str, FunctionPlan]:
-    """Return a plan for each exported function; raises InvalidModule when the signature contradicts the module."""
-    if signature.abi not in _ABIS:
-        raise InvalidModule(
-            f'the signature has the unknown ABI "{signature.abi}"; known are {", ".join(_ABIS)}'
-        )
-    abi = _ABIS[signature.abi]
-    for name in signature.exports:
-        if name not in info.exported_functions:
-            raise InvalidModule(
-                f'the signature names the function "{name}", which the module does not export'
-            )
-    functions = info.exported_functions
-    values = sum(len(core.params) + len(core.results) for core in functions.values())
-    if values > MAX_EXPORT_VALUES:
-        raise InvalidModule(
-            f"the exports have {values} parameters and results together, at most {MAX_EXPORT_VALUES} are accepted"
-        )
-    plans = {}
-    for name, core in functions.items():
-        function = signature.exports.get(name)
-        if function is None:
-            function = _core_function(name, core)
-        else:
-            _check_types(function, core)
-        plans[name] = FunctionPlan(function, core, abi)
-    return plans
-
-
-def public_functions(plans: Mapping[str, FunctionPlan], signature: Signature) -> list[Function]:
-    """Return what a caller may call: the typed exports where there is a signature, all functions otherwise."""
-    return [
-        plan.function for name, plan in plans.items() if not signature.exports or name in signature.exports
-    ]
-
-
-def _core_function(name: str, core: FuncType) -> Function:
-    return Function(name, tuple(Value(t) for t in core.params), tuple(Value(t) for t in core.results))
-
-
-def _check_types(function: Function, core: FuncType) -> None:
-    def carriers(values: tuple[Value, ...]) -> tuple[str, ...]:
-        return tuple(CORE.get(value.type, "i32") for value in values)
-
-    typed = FuncType(carriers(function.params), carriers(function.results))
-    if typed != core:
-        raise InvalidModule(f"the signature {function} does not fit the function's type {core}")
-
-
 class FunctionPlan:
     """How to call one export; made once when the module is loaded.
 
-    `fits` tells whether the call's memory holds all its values; what does not fit must never be called. `slow` is
-    set while calls of it use to outlast a slice on the event loop.
+    `arity` counts what a caller passes, `slots` what the engine is given. `fits` tells whether the call's memory holds
+    all its values; what does not fit must never be called. `slow` is set while calls of it use to outlast a slice on
+    the event loop.
     """
 
     __slots__ = (
@@ -112,19 +59,22 @@ class FunctionPlan:
         "put_all",
         "returns",
         "simple",
+        "slots",
         "slow",
     )  # fmt: skip
 
     def __init__(self, function: Function, core: FuncType, abi: Abi | None) -> None:
-        self.function, self.name, self.encoded = function, function.name, function.name.encode()
-        self.arity, self.returns = len(core.params), len(core.results)
+        self.function, self.name = function, function.name
+        self.encoded = (function.export or function.name).encode()
+        self.arity = self.slots = len(core.params)
+        self.returns = len(core.results)
         self._abi = abi
         self._params = function.params
-        self._kinds = tuple(_CORE_KINDS.get(t, -1) for t in core.params)
+        self._kinds = tuple(CORE_KINDS.get(t, -1) for t in core.params)
         self._packs = tuple(packer(p.type) for p in function.params)
         self._unpacks = tuple(unpacker(r.type) for r in function.results)
-        self._result_kinds = tuple(_CORE_KINDS.get(t, -1) for t in core.results)
-        self.fits = self.arity <= MAX_VALUES and self.returns <= MAX_VALUES
+        self._result_kinds = tuple(CORE_KINDS.get(t, -1) for t in core.results)
+        self.fits = self.slots <= MAX_VALUES and self.returns <= MAX_VALUES
         self.simple = self.fits and None not in self._packs and None not in self._unpacks
         self.get_one = self._unpacks[0] if self.simple and self.returns == 1 else None
         self.put_all = self._make_put()
@@ -153,7 +103,7 @@ class FunctionPlan:
             try:
                 lowered.append(await abi.lower(guest, param.wire, value))
             except (TypeError, ValueError, struct.error) as exc:
-                raise self._bad_argument(position, value, str(exc)) from None
+                raise self._bad_argument(position, value, exc) from None
         self.put(instance, lowered)
         await instance.invoke(self)
         raw = self._raw_results(instance)
@@ -191,7 +141,7 @@ class FunctionPlan:
             try:
                 (pack or pack_pointer)(buffer, offset + VALUE_OFFSET, value)
             except (struct.error, OverflowError, TypeError, ValueError) as exc:
-                raise self._bad_argument(position, value, str(exc)) from None
+                raise self._bad_argument(position, value, exc) from None
 
     def _make_put(self) -> Callable[[Any, Sequence[Any]], None]:
         """Return what writes all arguments; for plain numbers, that is one call of `struct`."""
@@ -205,7 +155,7 @@ class FunctionPlan:
             return self.put_each
         if "v128" in types or self.arity > MAX_VALUES or -1 in self._kinds:
             return self.put_each
-        layout = struct.Struct("<" + "".join(_VALUE_LAYOUT[t] for t in types))
+        layout = struct.Struct("<" + "".join(VALUE_LAYOUT[t] for t in types))
         pack, kinds = layout.pack_into, self._kinds
         if self.arity == 1:
             return lambda buffer, arguments: pack(buffer, 0, kinds[0], arguments[0])
@@ -224,19 +174,19 @@ class FunctionPlan:
         if -1 in self._kinds or -1 in self._result_kinds:
             raise TypeError(f"{self.function} takes or returns values of a type that the host does not know")
 
-    def _bad_argument(self, position: int, value: Any, detail: str) -> Exception:
+    def _bad_argument(self, position: int, value: Any, error: Exception) -> Exception:
         param = self._params[position]
-        label = f"{param.name}: {param.type}" if param.name else param.type
-        base = param.type.partition("<")[0]
-        wanted = _PYTHON.get(base, "list" if base == "list" else "int")
-        fits = isinstance(value, _ACCEPTED[wanted])
-        if fits and wanted == "int":
-            return ValueError(f"{self.name}() argument {position + 1} ({label}): {value} is out of range")
-        if fits:
-            return ValueError(f"{self.name}() argument {position + 1} ({label}): {detail}")
-        return TypeError(
-            f"{self.name}() argument {position + 1} ({label}): expected {wanted}, got {type(value).__name__}"
+        where = (
+            f"{self.name}() argument {position + 1} ({param.name + ': ' if param.name else ''}{param.type})"
         )
+        base = param.type.removeprefix("option<").partition("<")[0].rstrip(">")
+        if base == "json":
+            return type(error)(f"{where}: {error}")
+        wanted = _PYTHON.get(base, "int")
+        if isinstance(value, _ACCEPTED[wanted]):
+            return ValueError(f"{where}: {f'{value} is out of range' if wanted == 'int' else error}")
+        option = " or None" if param.type.startswith("option<") else ""
+        return TypeError(f"{where}: expected {wanted}{option}, got {type(value).__name__}")
 
     def get(self, instance: Instance) -> Any:
         """Read the results of a simple function: None, a value, or a tuple."""

@@ -7,9 +7,11 @@ A compiler that knows the source's types writes them into the custom section `ec
                   "params": [{"name": "who", "type": "str", "wire": {"kind": "string", "id": 2}}],
                   "results": [{"type": "str", "wire": {"kind": "string", "id": 2}}]}]}
 
-`type` is what a caller sees. `wire` is how the ABI lays the value out in memory; the `core` ABI has none.
+`type` is what a caller sees. `wire` is how the ABI lays the value out in memory; the ABIs `core`, which has numbers
+and bool only, and `linear` (see linear.py), where the type says it all, have none.
 
-    type = i8 | i16 | i32 | i64 | u8 | u16 | u32 | u64 | f32 | f64 | bool | str | bytes | list<type> | option<type>
+    type = i8 | i16 | i32 | i64 | u8 | u16 | u32 | u64 | f32 | f64 | bool | str | bytes | json
+         | list<type> | option<type>
          | v128 | funcref | externref        (only in a signature that comes from the module's own types)
 
 Wires of the `assemblyscript` ABI (`id` is the class id of the runtime, rtId):
@@ -21,6 +23,7 @@ Wires of the `assemblyscript` ABI (`id` is the class id of the runtime, rtId):
     {"kind": "array", "id": N, "item": wire}       an Array<T>                             list<…>
     {"kind": "static", "id": N, "item": wire}      a StaticArray<T>                        list<…>
     {"kind": "nullable", "item": wire}             T | null                                option<…>
+    {"kind": "json", "id": N, "item": wire}        an object whose first field is a string   json
 
 The section is data from an untrusted file: it is bounded, parsed strictly and checked against the module's
 real types before it is used; a forged signature can only make the guest misread its own memory.
@@ -55,11 +58,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One exported function as a caller sees it."""
+    """One function as a caller sees it; `export` is what the module exports it as, where that is not its name."""
 
     name: str
     params: tuple[Value, ...] = ()
     results: tuple[Value, ...] = ()
+    export: str = ""
 
     def __str__(self) -> str:
         params = ", ".join(f"{p.name}: {p.type}" if p.name else p.type for p in self.params)

@@ -11,10 +11,9 @@ from echelon.cli import failures, source, values
 from echelon.cli.parser import Arguments, Command
 from echelon.cli.status import OK
 from echelon.cli.terminal import Terminal, clean, table
-from echelon.errors import InvalidModule, LinkError, LoadError
+from echelon.errors import LinkError, LoadError
 from echelon.plugin.artifacts import Artifact
-from echelon.runtime import binary, linking, plans
-from echelon.runtime import signature as signatures
+from echelon.runtime import binary, exports, linking
 from echelon.runtime.binary import Import, ModuleInfo
 from echelon.runtime.component.imports import ComponentImports, Everything
 from echelon.runtime.core import Runtime
@@ -22,7 +21,6 @@ from echelon.runtime.host import HostModule
 from echelon.runtime.http_guest import check_handles
 from echelon.runtime.limits import KIB, MIB, PAGE
 from echelon.runtime.loader import COMMAND, Loaded
-from echelon.runtime.signature import Signature
 
 _WASI: Final = "wasi_snapshot_preview1"
 _FILES: Final = ("read", "write")
@@ -86,14 +84,13 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
     if artifact.wasm[:8] == binary.COMPONENT_MAGIC:
         return asyncio.run(_describe_component(path, artifact))
     info = binary.parse(artifact.wasm)
-    section = binary.custom_section(artifact.wasm, info, signatures.SECTION)
-    signature = Signature() if section is None else _decode(section)
+    signature, plans = exports.read(artifact.wasm, info)
     providers = Runtime().providers
-    loaded = Loaded(artifact.wasm, artifact.digest, info, signature, plans.plan_exports(info, signature), [])
+    loaded = Loaded(artifact.wasm, artifact.digest, info, signature, plans, [])
     return {
         "id": artifact.digest,
         "name": path.stem,
-        "language": signature.language if section is not None else artifact.language,
+        "language": artifact.language if signature.language == "wasm" else signature.language,
         "kind": _kind(loaded),
         "size": len(artifact.wasm),
         "memory": _memory(info),
@@ -137,13 +134,6 @@ def component_needs(imports: Sequence[dict[str, str]]) -> dict[str, list[str]]:
             for permission in _COMPONENT_NEEDS.get(item["name"], ()):
                 found.setdefault(permission, []).append(item["name"].rpartition(".")[2])
     return found
-
-
-def _decode(section: bytes) -> Signature:
-    try:
-        return signatures.decode(section)
-    except ValueError as exc:
-        raise InvalidModule(str(exc)) from exc
 
 
 def _kind(loaded: Loaded) -> str:
