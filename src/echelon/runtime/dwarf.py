@@ -44,15 +44,8 @@ _SET_ADDRESS: Final = re.compile(rb"\x00\x05\x02(?=(.{4}))", re.DOTALL)
 _END_SEQUENCE: Final = b"\x00\x01\x01"
 
 # Instructions; see DWARF 5, 6.2.5.
-_EXTENDED, _COPY, _ADVANCE_PC, _ADVANCE_LINE, _SET_FILE, _CONST_ADD_PC, _FIXED_ADVANCE_PC = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    8,
-    9,
-)
+_EXTENDED, _COPY, _ADVANCE_PC, _ADVANCE_LINE, _SET_FILE = 0, 1, 2, 3, 4
+_CONST_ADD_PC, _FIXED_ADVANCE_PC = 8, 9
 _END, _ADDRESS = 1, 2
 
 Place = tuple[str, int]
