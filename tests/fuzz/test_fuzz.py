@@ -72,7 +72,7 @@ def mutated(draw: st.DrawFn) -> bytes:
             case 4:
                 data += data[place : place + draw(st.integers(1, 40))]
             case _:
-                data[place:place] = binary._leb(draw(st.integers(0, 0xFFFF_FFFF)))
+                data[place:place] = binary.leb(draw(st.integers(0, 0xFFFF_FFFF)))
     return bytes(data)
 
 
@@ -99,7 +99,7 @@ def test_any_module(data: bytes) -> None:
 @given(st.lists(st.tuples(st.integers(0, 14), st.binary(max_size=60)), max_size=12))
 def test_any_sections(sections: list[tuple[int, bytes]]) -> None:
     """The same for sections of any number and content, each as long as it says."""
-    module(b"".join(bytes([number]) + binary._leb(len(content)) + content for number, content in sections))
+    module(b"".join(bytes([number]) + binary.leb(len(content)) + content for number, content in sections))
 
 
 def test_modules_are_read_whole() -> None:

@@ -34,7 +34,7 @@ def wat(text: str) -> bytes:
 
 
 def leb(value: int) -> bytes:
-    return binary._leb(value)
+    return binary.leb(value)
 
 
 def section(number: int, content: bytes) -> bytes:

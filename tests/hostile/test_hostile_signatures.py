@@ -228,11 +228,11 @@ async def test_a_call_does_not_see_the_values_of_another(stage: Stage) -> None:
 
 async def test_exports_without_end(stage: Stage) -> None:
     """A small file with millions of parameters to plan for is refused at once, not planned."""
-    types = b"\x60" + binary._leb(256) + b"\x7f" * 256 + binary._leb(256) + b"\x7f" * 256
+    types = b"\x60" + binary.leb(256) + b"\x7f" * 256 + binary.leb(256) + b"\x7f" * 256
     names = b"".join(b"\x06%06d\0\0" % number for number in range(10_000))
     exports = binary.MAGIC + section(1, b"\x01" + types) + section(3, b"\x01\0")
-    exports += section(7, binary._leb(10_000) + names) + section(10, b"\x01\x03\0\0\x0b")
-    many_types = binary.MAGIC + section(1, binary._leb(20_000) + types * 20_000)
+    exports += section(7, binary.leb(10_000) + names) + section(10, b"\x01\x03\0\0\x0b")
+    many_types = binary.MAGIC + section(1, binary.leb(20_000) + types * 20_000)
     async with stage.guarded():
         with pytest.raises(InvalidModule, match="5120000 parameters and results together"):
             await stage.runtime.load(exports)

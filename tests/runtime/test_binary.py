@@ -17,7 +17,7 @@ Wat = Callable[[str], bytes]
 
 
 def leb(value: int) -> bytes:
-    return binary._leb(value)
+    return binary.leb(value)
 
 
 def section(number: int, content: bytes) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 from echelon.errors import InvalidModule
 from echelon.runtime import code_cache
-from echelon.runtime.binary import MAGIC
+from echelon.runtime.binary import MAGIC, leb
 from echelon.runtime.code_cache import CodeCache
 from echelon.runtime.compile_process import NativeCompiler
 from echelon.runtime.core import Runtime, RuntimeSettings
@@ -116,11 +116,6 @@ async def test_two_runtimes_share_one_compilation(tmp_path: Path, wat: Callable[
 
 def functions(count: int, body: bytes) -> bytes:
     """Return a module with `count` copies of one function body."""
-
-    def leb(value: int) -> bytes:
-        from echelon.runtime.binary import _leb
-
-        return _leb(value)
 
     def part(number: int, content: bytes) -> bytes:
         return bytes([number]) + leb(len(content)) + content

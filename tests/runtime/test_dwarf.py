@@ -153,10 +153,10 @@ async def test_lines_in_components(runtime: Runtime, wat: Callable[[str], bytes]
       (core instance $i (instantiate $m))
       (func (export "run") (param "n" s32) (result s32) (canon lift (core func $i "run"))))""")
     start, end = layout.read(around, 9).cores[-1]
-    size = binary._leb(end - start)
+    size = binary.leb(end - start)
     assert around[start - len(size) - 1 : start] == b"\x01" + size
     begin = start - len(size)
-    loaded = await runtime.load(around[:begin] + binary._leb(len(module)) + module + around[end:])
+    loaded = await runtime.load(around[:begin] + binary.leb(len(module)) + module + around[end:])
     with pytest.raises(Trap, match=r"by zero in divide \(main\.c:5\)$") as caught:
         await loaded.call("run", 0)
     assert where(caught.value) == [("divide", "main.c", 5), ("middle", "main.c", 10), ("run", "main.c", 15)]

@@ -262,4 +262,4 @@ def _without_signature(wasm: bytes) -> bytes:
     label = signature.SECTION.encode()
     head = start - len(label) - 1
     size = len(label) + 1 + end - start
-    return wasm[: head - len(binary._leb(size)) - 1]
+    return wasm[: head - len(binary.leb(size)) - 1]
