@@ -21,6 +21,7 @@ _ROUTINES: Final = {
     "TW": "thread-local wrapper routine for ",
     "TH": "thread-local initialization routine for ",
 }
+_DIGITS: Final = frozenset(string.digits)
 _BASE_36: Final = string.digits + string.ascii_uppercase
 _WORD: Final = string.ascii_letters + string.digits + "_$"
 _ENDS: Final = ("", "E", ".", "_")
@@ -208,7 +209,7 @@ class _Symbol(Cursor):
         if self.take("__"):
             self.decimal()
             self.expect("_")
-        elif self.peek() == "_" and self.peek(1) in string.digits[:10]:
+        elif self.peek() == "_" and self.peek(1) in _DIGITS:
             self.pos += 2
 
     def _unqualified(self, about: _Function | None) -> Value:
@@ -216,7 +217,7 @@ class _Symbol(Cursor):
         following = self.peek()
         if following == "U":
             name = self._unnamed()
-        elif following and following in string.digits:
+        elif following in _DIGITS:
             name = Part(self._source_name())
         else:
             name = self._operator(about)
@@ -347,7 +348,9 @@ class _Symbol(Cursor):
         """Read a type; all but the builtin ones can be referred to again."""
         with self:
             following = self.peek()
-            if following and following in parts.BUILTIN:
+            if not following:
+                raise Malformed
+            if following in parts.BUILTIN:
                 self.pos += 1
                 return Part(parts.BUILTIN[following])
             builtin = parts.BUILTIN_D.get(following + self.peek(1))
@@ -365,7 +368,7 @@ class _Symbol(Cursor):
             return found
 
     def _type(self, following: str) -> Value:
-        if following and following in "rVK":
+        if following in "rVK":
             return self._qualified()
         if following == "F" or (following == "D" and self.peek(1) in ("o", "x")):
             return self._function_type("")
@@ -377,7 +380,7 @@ class _Symbol(Cursor):
                 return parameter
             self._known.append(parameter)
             return self._instance(parameter, None)
-        if following and (following in "NZS" or following in string.digits):
+        if following in "NZS" or following in _DIGITS:
             return self._name(None)
         self.pos += 1
         if following == "P":
