@@ -363,7 +363,8 @@ def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
         if wasm[:8] == binary.COMPONENT_MAGIC:
             layout.read(wasm, COMPONENT_MEMORIES)
         elif signature is None:
-            wasm = declarations.collect(wasm, work.compiler.name)
+            if compiled.lines is None:  # which would lie if the exports had other names
+                wasm = declarations.collect(wasm, work.compiler.name)
             signature, _ = exports.read(wasm, binary.parse(wasm))
         else:
             binary.parse(wasm)

@@ -9,8 +9,9 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from echelon.errors import GuestExit, Trap
+from echelon.errors import GuestExit
 from echelon.runtime.binary import Import
+from echelon.runtime.guest_kit import aborted
 from echelon.runtime.host import Call, HostFunction
 
 MODULE: Final = "env"
@@ -27,9 +28,7 @@ def _text(call: Call, pointer: int) -> str:
 
 
 def _abort(call: Call, message: int, file: int, line: int, column: int) -> None:
-    text, name = _text(call, message), _text(call, file)
-    where = f" ({name}:{line}:{column})" if name else ""
-    raise Trap(f"the guest aborted: {text or 'no message'}{where}", code="abort")
+    raise aborted(_text(call, message), _text(call, file), line, column)
 
 
 def _trace(call: Call, message: int, count: int, *numbers: float) -> None:

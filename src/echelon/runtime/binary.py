@@ -417,7 +417,7 @@ def without_custom_section(data: bytes, name: str) -> bytes:
 
 
 def rename_exports(data: bytes, names: Mapping[str, str]) -> bytes:
-    """Return the module with these exports under other names; its code, and what refers to it, stays where it is."""
+    """Return the module with these exports, {old: new}, under other names."""
     cursor = Reader(data, 8, len(data))
     while cursor.pos < cursor.end:
         begin = cursor.pos

@@ -5,6 +5,7 @@
     write_file(path, path_length, data, length) -> i32     0
     take(into)                                      copies the result of the last of these calls to `into`
     log(level, text, length)                        level 0 debug, 1 info, 2 warning, 3 error
+    abort(text, length, file, length, line, column) ends the call: what the guest's language calls a panic
 
 Texts are UTF-8, pointers and lengths are i32 and count bytes. What is not granted stops the call.
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Final
 
-from echelon.errors import GuestError, PermissionDenied
+from echelon.errors import GuestError, PermissionDenied, Trap
 from echelon.runtime import wasi_abi
 from echelon.runtime.binary import Import
 from echelon.runtime.host import Call, HostFunction
@@ -126,6 +127,18 @@ def _log(call: Call, level: int, text: int, length: int) -> None:
     call.log(_LEVELS[level], _text(call, text, length))
 
 
+def aborted(message: str, file: str, line: int, column: int) -> Trap:
+    """Return the error for a guest that gave up; line and column are 0 where they are not known."""
+    place = ":".join([file, *(str(number) for number in (line, column) if number)])
+    return Trap(f"the guest aborted: {message or 'no message'}{f' ({place})' if file else ''}", code="abort")
+
+
+def _abort(call: Call, text: int, length: int, file: int, size: int, line: int, column: int) -> None:
+    memory = call.guest_memory()
+    message = memory.read(text, min(length, MAX_TEXT)).decode("utf-8", "replace")
+    raise aborted(message, memory.read(file, min(size, MAX_TEXT)).decode("utf-8", "replace"), line, column)
+
+
 _FUNCTIONS: Final = {
     function.name: function
     for function in (
@@ -134,6 +147,7 @@ _FUNCTIONS: Final = {
         HostFunction(MODULE, "write_file", ("u32", "u32", "u32", "u32"), ("i32",), _write_file),
         HostFunction(MODULE, "take", ("u32",), (), _take),
         HostFunction(MODULE, "log", ("i32", "u32", "u32"), (), _log),
+        HostFunction(MODULE, "abort", ("u32",) * 6, (), _abort),
     )
 }
 
