@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from echelon.errors import EchelonError, Frame, GuestError, InvalidModule, LinkError, OutputExceeded
-from echelon.runtime import binary, demangle, dwarf, http_guest, lines, signature
+from echelon.runtime import binary, declarations, demangle, dwarf, http_guest, lines, signature
 from echelon.runtime.abi import Guest
 from echelon.runtime.assemblyscript import AssemblyScript
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
@@ -22,8 +22,10 @@ from echelon.runtime.frames import Reader
 from echelon.runtime.guest_kit import GuestKit
 from echelon.runtime.guest_kv import read_key
 from echelon.runtime.host import HostModule
+from echelon.runtime.linear import Answer, Reading
 from echelon.runtime.loader import Loaded, read_module
 from echelon.runtime.memory import OutOfBounds
+from echelon.runtime.signature import Value
 from echelon.runtime.wasi import Wasi
 
 ROOM = 16 << 10
@@ -81,6 +83,16 @@ def typed(data: bytes) -> None:
     again = signature.decode(signature.encode(found))
     if again != found:
         raise AssertionError(f"{found} was written as {again}")
+
+
+def declared(data: bytes) -> None:
+    """Read a signature in one line: it is one and survives being written again, or it is refused."""
+    try:
+        found = declarations.parse(data.decode("utf-8", "replace"))
+    except ValueError:
+        return
+    if declarations.parse(str(found)) != found:
+        raise AssertionError(f"{found} was written as {found}")
 
 
 # The memory codec ---------------------------------------------------------------------------------------
@@ -188,6 +200,35 @@ def there_and_back(wire: Any, value: Any) -> Any:
     return run(work())
 
 
+def linear(kinds: Sequence[str], raw: int, content: bytes) -> Any:
+    """Read results of these types, of which there may be none, from a guest's memory of any content."""
+    try:
+        answer = Answer([Value(kind) for kind in kinds])
+    except ValueError:
+        return None
+    if not answer.in_memory:
+        return None
+    try:
+        value = answer.read(Reading(CodecMemory(content), ROOM), raw)  # type: ignore[arg-type]  # `read` is all it needs
+    except GuestError:
+        return None
+    if weigh(list(value) if isinstance(value, tuple) else value) > ROOM:
+        raise AssertionError(f"a value of {weigh(value)} bytes passed a limit of {ROOM}")
+    return value
+
+
+def plain(data: bytes) -> None:
+    """Read by types and an address, which the bytes begin with as JSON, from the memory that follows a zero byte."""
+    head, _, content = data.partition(b"\0")
+    try:
+        kinds, raw = json.loads(head)
+    except (ValueError, TypeError, RecursionError):
+        kinds, raw, content = ["list<list<str>>"], len(head) << 32 | 4, data
+    texts = isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds)
+    if texts and isinstance(raw, int) and 0 <= raw < 1 << 64:
+        linear(kinds, raw, content)
+
+
 # What guests answer -------------------------------------------------------------------------------------
 
 
@@ -242,7 +283,9 @@ TARGETS: dict[str, Callable[[bytes], object]] = {
     "load": load,
     "module": module,
     "typed": typed,
+    "declared": declared,
     "codec": codec,
+    "plain": plain,
     "response": response,
     "tables": tables,
     "source": source,

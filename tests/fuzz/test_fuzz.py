@@ -13,12 +13,25 @@ from typing import Any
 
 import fuzz_targets
 import pytest
-from fuzz_targets import TARGETS, lift, load, module, name, response, source, tables, there_and_back, typed
+from fuzz_targets import (
+    TARGETS,
+    declared,
+    lift,
+    linear,
+    load,
+    module,
+    name,
+    response,
+    source,
+    tables,
+    there_and_back,
+    typed,
+)
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from echelon.errors import InvalidModule
-from echelon.runtime import binary, native, signature
+from echelon.runtime import binary, declarations, native, signature
 from echelon.runtime.signature import Function, Signature, Value
 
 ROUNDS = int(os.environ.get("ECHELON_FUZZ_ROUNDS", "250"))
@@ -149,7 +162,7 @@ DOCUMENTS = st.fixed_dictionaries(
     {
         "version": st.just(1) | st.integers(),
         "language": st.text(max_size=8),
-        "abi": st.sampled_from(["core", "assemblyscript"]) | st.text(max_size=6),
+        "abi": st.sampled_from(["core", "assemblyscript", "linear"]) | st.text(max_size=6),
         "exports": st.lists(EXPORTS, max_size=4),
     }
 )
@@ -169,6 +182,19 @@ def test_forged_signatures(document: dict[str, Any]) -> None:
     data = json.dumps(document).encode()
     typed(data)
     load(binary.add_custom_section(MODULES[2], signature.SECTION, data))
+
+
+LINES = st.text(st.sampled_from("fg(),:<>- i32strlop\t"), max_size=60) | st.text(max_size=30)
+
+
+@fuzzed
+@given(LINES)
+@example("f(a: list<str>, i32) -> u8, option<bool>")
+def test_any_declaration(line: str) -> None:
+    """A line is a signature that can be written again, or a ValueError; so is an export named like it."""
+    declared(line.encode("utf-8", "surrogatepass"))
+    load(binary.rename_exports(MODULES[2], {"g": line.encode("utf-8", "replace").decode()}))
+    load(binary.add_custom_section(MODULES[2], declarations.SECTION, line.encode("utf-8", "surrogatepass")))
 
 
 # The memory codec ---------------------------------------------------------------------------------------
@@ -243,6 +269,26 @@ def test_any_memory(wire: Any, pointer: int, content: bytes) -> None:
 def test_memory_of_pointers(wire: Any, pointer: int, words: list[int]) -> None:
     """The same for memory full of pointers to itself, where layouts alias and repeat."""
     lift(wire, 4 * pointer, struct.pack(f"<{len(words)}I", *words))
+
+
+LINEAR_TYPES = st.recursive(
+    st.sampled_from(["u8", "bool", "i16", "f64", "str", "bytes", "json"]),
+    lambda inner: inner.map("list<{}>".format) | inner.map("option<{}>".format),
+    max_leaves=5,
+)
+
+
+@fuzzed
+@given(
+    st.lists(LINEAR_TYPES, max_size=4),
+    st.integers(0, 600)
+    | st.tuples(st.integers(0, 600), st.integers(0, 600)).map(lambda p: p[0] << 32 | p[1]),
+    st.binary(max_size=600)
+    | st.lists(st.integers(0, 96), max_size=64).map(lambda ws: struct.pack(f"<{len(ws)}I", *ws)),
+)
+def test_any_plain_memory(kinds: list[str], raw: int, content: bytes) -> None:
+    """Whatever lies in a guest's plain memory is read within its limit, or is an error of the guest."""
+    linear(kinds, raw, content)
 
 
 # Answers of guests --------------------------------------------------------------------------------------

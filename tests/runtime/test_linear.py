@@ -324,7 +324,8 @@ def test_any_value_of_any_type(typed: tuple[str, Any], place: int) -> None:
 @pytest.mark.parametrize(
     "kind",
     ["", "int", "v128", "externref", "list", "list<", "list<>", "list<i32", "option<option<i32>>",
-     "option<option<str>>", "set<i32>", "list<v128>", "list<" * 9 + "i32" + ">" * 9, "list<" * 50_000, "str<i32>", " str", "list<i32>>"],
+     "option<option<str>>", "set<i32>", "list<v128>", "list<" * 9 + "i32" + ">" * 9, "list<" * 50_000, "str<i32>",
+     " str", "list<i32>>"],
 )  # fmt: skip
 def test_types_there_are_not(kind: str) -> None:
     """A type that cannot cross is refused with those that can."""

@@ -19,12 +19,15 @@ from echelon.runtime.signature import Function, Signature, Value
 
 SECTION: Final = "echelon:exports"
 ABI: Final = "linear"
+MAX_LINE: Final = 4_096
 _LINE: Final = re.compile(r"([^\s(),:]+)\s*\(([^()]*)\)\s*(?:->\s*([^\s()][^()]*))?")
 _VALUE: Final = re.compile(r"(?:([^\s:<>]+)\s*:\s*)?([^\s:]+)")
 
 
 def parse(line: str) -> Function:
     """Read a line as `str(Function)` writes it; raises ValueError."""
+    if len(line) > MAX_LINE:
+        raise ValueError(f"a signature has {len(line)} characters, at most {MAX_LINE} are read")
     found = _LINE.fullmatch(line.strip())
     if found is None:
         raise ValueError(f"{line[:200]!r} is no signature; write one such as greet(who: str) -> str")

@@ -77,5 +77,5 @@ def _typed_plan(function: Function, core: FuncType, info: ModuleInfo, abi: str) 
 
     typed = FuncType(carriers(function.params), carriers(function.results))
     if typed != core:
-        raise InvalidModule(f"the signature {function} does not fit the function's type {core}")
+        raise InvalidModule(f"the signature {str(function)[:200]} does not fit the function's type {core}")
     return FunctionPlan(function, core, _ABIS[abi])

@@ -25,19 +25,19 @@ _NOWHERE: Final = ALIGNMENT
 
 def plan_function(function: Function, core: FuncType, info: ModuleInfo) -> FunctionPlan:
     """Return the plan for an export of the `linear` ABI; raises InvalidModule when it contradicts the module."""
+    shown = str(function)[:200]
     try:
-        plan = LinearPlan(function)
+        plan = LinearPlan(function) if len(function.params) <= len(core.params) else None
     except ValueError as exc:
-        raise InvalidModule(f"the signature {function} cannot be used: {exc}") from None
-    if plan.core != core:
-        raise InvalidModule(
-            f"the signature {function} does not fit the function's type {core}; it takes {plan.core}"
-        )
+        raise InvalidModule(f"the signature {shown} cannot be used: {exc}") from None
+    if plan is None or plan.core != core:
+        wanted = "" if plan is None else f"; it takes {plan.core}"
+        raise InvalidModule(f"the signature {shown} does not fit the function's type {core}{wanted}")
     if plan.uses_memory and info.exported_memory() is None:
-        raise InvalidModule(f"the module exports no memory, which its signature {function} relies on")
+        raise InvalidModule(f"the module exports no memory, which its signature {shown} relies on")
     if plan.takes_memory and info.exported_functions.get(ALLOCATE) != _ALLOCATE_CORE:
         raise InvalidModule(
-            f"the module does not export {ALLOCATE}(i32) -> i32, which its signature {function} relies on"
+            f"the module does not export {ALLOCATE}(i32) -> i32, which its signature {shown} relies on"
         )
     return plan if plan.uses_memory or plan.slots != plan.arity else FunctionPlan(function, core, None)
 
