@@ -9,7 +9,7 @@ import pytest
 from component_kit import MEMORY, WITH_MEMORY, echo, named
 
 from echelon.errors import InvalidModule, LoadError
-from echelon.runtime.binary import COMPONENT_MAGIC
+from echelon.runtime.binary import COMPONENT_MAGIC, leb
 from echelon.runtime.component import layout
 from echelon.runtime.core import Runtime
 
@@ -43,7 +43,8 @@ def test_unknown_module(wat: Wat) -> None:
         (COMPONENT_MAGIC + b"\x01\xff\xff\xff\xff\x0f", "longer than its section"),
         (COMPONENT_MAGIC + b"\x01\x04\0asm", "the module"),
         (COMPONENT_MAGIC + b"\x04\x08\0asm\x0e\0\x01\0", "known version"),
-        (COMPONENT_MAGIC + b"\x02\x05\xff\xff\xff\xff\x0f", "entries in its sections"),
+        (COMPONENT_MAGIC + b"\x02\x05\xff\xff\xff\xff\x0f", "sections and entries in them"),
+        (COMPONENT_MAGIC + b"\x00\x02\x01a" * 200_000, "sections and entries in them"),
     ],
 )
 def test_broken_outline(data: bytes, message: str) -> None:
@@ -63,6 +64,15 @@ def nested(depth: int) -> bytes:
                 break
         data = COMPONENT_MAGIC + b"\x04" + bytes(length) + data
     return data
+
+
+def test_many_sections() -> None:
+    """Sections are counted on every level, whatever they hold: millions fit into a file."""
+    inner = COMPONENT_MAGIC + b"\x00\x01\x00" * 60_000
+    one = b"\x04" + leb(len(inner)) + inner
+    layout.read(COMPONENT_MAGIC + one, 4)
+    with pytest.raises(InvalidModule, match="sections and entries"):
+        layout.read(COMPONENT_MAGIC + one + one, 4)
 
 
 def test_deep_nesting() -> None:

@@ -20,6 +20,8 @@ MAX_PARTS: Final = 500
 
 MAX_DEPTH: Final = 16
 MAX_ENTRIES: Final = 100_000
+"""Sections on all levels and entries in them."""
+
 _UNKNOWN: Final = -1
 
 _CUSTOM, _MODULE, _CORE_INSTANCE, _COMPONENT, _INSTANCE, _ALIAS, _IMPORT = 0, 1, 2, 4, 5, 6, 10
@@ -76,6 +78,7 @@ class _Parts:
             section, size = cursor.byte(), cursor.u32()
             begin = cursor.pos
             cursor.skip(size)
+            self._add(1)
             self._section(section, begin, cursor.pos, outline, depth)
         return outline.memories
 
@@ -110,10 +113,13 @@ class _Parts:
 
     def _count(self, reader: binary.Reader) -> int:
         count = reader.u32()
+        self._add(count)
+        return count
+
+    def _add(self, count: int) -> None:
         self._entries += count
         if self._entries > MAX_ENTRIES:
-            raise InvalidModule(f"the component has more than {MAX_ENTRIES} entries in its sections")
-        return count
+            raise InvalidModule(f"the component has more than {MAX_ENTRIES} sections and entries in them")
 
     def _core_instance(self, reader: binary.Reader, outline: _Outline) -> None:
         if reader.byte() == 0x00:
