@@ -87,6 +87,7 @@ CPP = {
     "_ZN4llvm10checkedSubIlEENSt9enable_ifIXsr3std9is_signedIT_EE5valueENS_8OptionalIS2_EEE4typeES2_S2_": ""
     "llvm::checkedSub<long>",
     "_ZlsRSoRKSs": "operator<<(std::ostream&, std::string const&)",
+    "_Z4callIXadL_Z3foovEEEvv": "void call<&foo()>()",
     "_ZTch0_h16_N3Foo3barEv": "covariant return thunk to Foo::bar()",
     "_ZTcv0_n24_h16_N3Foo3barEv": "covariant return thunk to Foo::bar()",
     "_ZSt4sortIPiEvT_S1_": "void std::sort<int*>(int*, int*)",
@@ -145,7 +146,8 @@ AS_THEY_ARE = (
     "_ZN4core9panicking9panic17h0123456789abcdefE", "_Z1f" + "9" * 40, "_RINvC1a1bKj" + "f" * 33 + "_E",
     "_RNvC1au2_9", "_ZTV3Foo", "_ZThn_3foo", "_ZN3foo", "_ZNS_3fooE", "_Z1fILi" + "9" * 50 + "EEvv",
     "_Z1fUa3foo", "_ZN1fC1Ev" + "E", "_ZZ3foovE", "_RINvC1a1fKb2_E", "_RINvC1a1fKcd800_E", "_RINvC1a1fKe_E",
-    "_RINvC1a1fL0_E",    "_RINvC1a1fFG" + "z" * 4 + "_EuE", "_RN1C1a1b", "_RNvC1a" + "9" * 12, "_RNvCs" + "z" * 12 + "_1a1b", "_Z1fT99999_",
+    "_RINvC1a1fL0_E",
+    "_RINvC1a1fFG" + "z" * 4 + "_EuE", "_RN1C1a1b", "_RNvC1a" + "9" * 12, "_RNvCs" + "z" * 12 + "_1a1b", "_Z1fT99999_",
     "_ZN1AIXsr3std9is_signedIiEE5valueEE1fEv", "_Z1fDTcl1gEE junk", "a::h0123456789abcdeg",
 )  # fmt: skip
 """Names of languages that do not mangle, and such as follow no scheme to their end."""
