@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from echelon.errors import KvKeyError, KvLimitError, KvUsageError, KvValueError
-from echelon.kv import U64, Kv, limits
+from echelon.kv import U64, VERSIONSTAMP, Kv, limits
 
 
 async def test_check_holds(kv: Kv) -> None:
@@ -221,3 +222,53 @@ async def test_commit_key_size(kv: Kv) -> None:
     for n in range(50):
         deletes.delete((chr(65 + n) * 2046,))
     assert await deletes.commit()
+
+
+async def test_stamped_keys(kv: Kv) -> None:
+    """VERSIONSTAMP at the end of a key becomes the versionstamp of the commit; such keys sort as commits do."""
+    stamps = []
+    for n in range(3):
+        result = await (
+            kv.atomic()
+            .set(("log", VERSIONSTAMP), n, expire_in=timedelta(hours=1))
+            .set(("last",), n)
+            .sum(("count",), 1)
+            .commit()
+        )
+        stamps.append(result.versionstamp)
+    entries = [entry async for entry in kv.list(prefix=("log",))]
+    assert [entry.key for entry in entries] == [("log", stamp) for stamp in stamps]
+    assert [entry.versionstamp for entry in entries] == stamps
+    assert [entry.value for entry in entries] == [0, 1, 2]
+    twice = kv.atomic().set(("twice", VERSIONSTAMP), 1)
+    assert await twice.commit()
+    assert await twice.commit()
+    assert len([entry async for entry in kv.list(prefix=("twice",))]) == 2
+
+
+async def test_stamped_keys_elsewhere(kv: Kv) -> None:
+    """VERSIONSTAMP is refused as a whole key, in the middle of one, and by everything but atomic().set()."""
+    with pytest.raises(KvKeyError, match="cannot be a whole key"):
+        kv.atomic().set((VERSIONSTAMP,), 1)
+    bad: Any = ("a", VERSIONSTAMP)
+    only = "VERSIONSTAMP can only be the last part of a key that atomic"
+    for call in (
+        lambda: kv.atomic().set(("a", VERSIONSTAMP, "b"), 1),  # type: ignore[arg-type]  # the mistake
+        lambda: kv.atomic().delete(bad),
+        lambda: kv.atomic().sum(bad, 1),
+        lambda: kv.atomic().check(key=bad, versionstamp=None),
+        lambda: kv.list(prefix=bad),
+        lambda: kv.watch([bad]),
+    ):
+        with pytest.raises(KvKeyError, match=only):
+            call()
+    for read in (kv.get(bad), kv.set(bad, 1), kv.delete(bad)):
+        with pytest.raises(KvKeyError, match=only):
+            await read
+
+
+async def test_size_of_stamped_keys(kv: Kv) -> None:
+    """The key with its versionstamp must not be too large."""
+    assert await kv.atomic().set(("x" * (2048 - 2 - 22), VERSIONSTAMP), 1).commit()
+    with pytest.raises(KvKeyError, match="too large to write: 2049 bytes"):
+        kv.atomic().set(("x" * (2048 - 2 - 21), VERSIONSTAMP), 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from echelon.errors import KvValueError
 from echelon.kv import open_kv
-from echelon.telemetry import OFF, REGISTRY
+from echelon.telemetry import KV_DELIVERIES, KV_DELIVERY_SECONDS, KV_WATCH_WAKES, OFF, REGISTRY
 
 
 class Span:
@@ -46,12 +48,12 @@ class Recorder:
 
     def count(self, name: str, value: float = 1, **labels: str) -> None:
         assert set(REGISTRY[name].labels) == set(labels)
-        self.counts.append(labels["operation"])
+        self.counts.append(labels.get("operation") or f"{name} {labels.get('result', '')}".strip())
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         assert set(REGISTRY[name].labels) == set(labels)
         assert value > 0
-        self.observed.append(labels["operation"])
+        self.observed.append(labels.get("operation", name))
 
 
 async def work(path: Path, telemetry: Any) -> None:
@@ -92,6 +94,45 @@ async def test_spans(path: Path) -> None:
     assert "secret" not in repr([span.attributes for span in telemetry.spans])
 
 
+async def serve(path: Path, telemetry: Any) -> None:
+    done = asyncio.Event()
+
+    async def handle(value: str) -> None:
+        if value == "secret-good":
+            done.set()
+        else:
+            raise ValueError
+
+    async with open_kv(path, telemetry=telemetry) as kv:
+        watching = kv.watch([("secret-key",)])
+        await anext(watching)
+        listening = asyncio.create_task(kv.listen_queue(handle, concurrency=1))
+        schedule = [timedelta(0)]
+        await kv.enqueue("secret-bad", backoff_schedule=schedule, keys_if_undelivered=[("secret-key",)])
+        await anext(watching)
+        await watching.aclose()
+        await kv.enqueue("secret-good")
+        await done.wait()
+    await listening
+
+
+async def test_queue_and_watch(path: Path) -> None:
+    """Deliveries are counted by what became of them and timed; wakes of watches are counted."""
+    telemetry = Recorder(tracing=True)
+    await serve(path, telemetry)
+    deliveries = [name for name in telemetry.counts if "deliveries" in name]
+    results = ["retried", "undelivered", "done"]
+    assert deliveries == [f"{KV_DELIVERIES} {result}" for result in results]
+    assert telemetry.counts.count(KV_WATCH_WAKES) == 1
+    assert telemetry.counts.count("enqueue") == 2
+    assert telemetry.counts.count("settle") == 3
+    assert telemetry.observed.count(KV_DELIVERY_SECONDS) == 3
+    spans = [span.attributes for span in telemetry.spans if "attempts" in span.attributes]
+    assert [span["attempts"] for span in spans] == [0, 1, 0]
+    assert "secret" not in repr([span.attributes for span in telemetry.spans])
+
+
 async def test_real_telemetry(path: Path) -> None:
     """The telemetry that is off is accepted like any other."""
     await work(path, OFF)
+    await serve(path, OFF)

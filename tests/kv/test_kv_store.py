@@ -228,6 +228,19 @@ async def test_sweeper_runs_by_itself(path: Path) -> None:
         assert rows.execute("select count(*) from kv").get == 0
 
 
+async def test_sweeper_comes_when_something_expires(path: Path) -> None:
+    """What expires soon is removed soon after, though the sweeper had nothing to do for a long time."""
+    async with open_kv(path) as kv:
+        await asyncio.sleep(0.05)
+        await kv.set(("a",), 1, expire_in=timedelta(hours=1))
+        await kv.set(("b",), 1, expire_in=timedelta(milliseconds=5))
+        await kv.atomic().set(("c",), 1, expire_in=timedelta(milliseconds=5)).set(("d",), 1).commit()
+        rows = kv._backend._connections.reader  # type: ignore[attr-defined]  # what is in the file
+        async with asyncio.timeout(10):
+            while rows.execute("select count(*) from kv").get > 2:  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.01)
+
+
 async def test_persistence(path: Path) -> None:
     """What was written is there after the store is opened again, and versionstamps go on growing."""
     async with open_kv(path) as kv:

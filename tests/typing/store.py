@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_type
 
-from echelon.kv import U64, Entry, Key, Kv, open_kv
+from echelon.kv import U64, VERSIONSTAMP, Entry, Key, Kv, open_kv
 
 
 @dataclass
@@ -45,7 +45,28 @@ async def use() -> None:
         await kv.delete(("users", 1))
 
 
+async def follow(kv: Kv) -> None:
+    async for entries in kv.watch([("users", 1)], type=User):
+        assert_type(entries, list[Entry[User]])
+
+    async def handle(value: Any) -> None: ...
+
+    sent = await kv.enqueue(
+        {"mail": 1},
+        delay=timedelta(minutes=5),
+        backoff_schedule=[timedelta(seconds=1)],
+        keys_if_undelivered=[("failed", 1)],
+    )
+    assert_type(sent.versionstamp, str | None)
+    await kv.atomic().set(("log", VERSIONSTAMP), 1).enqueue({"mail": 2}).commit()
+    await kv.listen_queue(handle, concurrency=5)
+
+
 async def wrong(kv: Kv) -> None:
     await kv.get("users")  # type: ignore[call-overload]  # a key is a tuple
     await kv.set(("users", 1), "Ada", expire_in="1h")  # type: ignore[arg-type]  # a time is a timedelta or a number
     kv.list(prefix=("users",), limit="10")  # type: ignore[call-overload]  # a limit is a number
+    kv.atomic().set((VERSIONSTAMP, "log"), 1)  # type: ignore[arg-type]  # it can only be the last part
+    await kv.set(("log", VERSIONSTAMP), 1)  # type: ignore[arg-type]  # only a commit has such keys
+    await kv.enqueue(1, delay=5)  # type: ignore[arg-type]  # a delay is a timedelta
+    await kv.listen_queue(print)  # type: ignore[arg-type]  # a handler is async

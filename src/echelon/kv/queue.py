@@ -92,8 +92,9 @@ class Listener:
             await asyncio.wait([self._taking])
         await asyncio.sleep(0)  # a task that is cancelled before its first step would give nothing back
         tasks = [delivery.task for delivery in self._deliveries if delivery.task is not None]
-        for task in tasks:
-            task.cancel()
+        for delivery in self._deliveries:
+            if delivery.task is not None and not delivery.is_settling:
+                delivery.task.cancel()
         if tasks:
             await asyncio.wait(tasks)  # leases are renewed until the last handler has ended
         beating.cancel()
@@ -139,6 +140,8 @@ class Listener:
             with telemetry.span(KV_DELIVERY, attempts=message.attempts, bytes=len(message.payload)):
                 result = await self._handle(delivery)
         except asyncio.CancelledError:
+            if delivery.is_settling:  # the event loop ends; what was written stays written
+                raise
             result = "lost" if delivery.is_lost else await self._settle(delivery, Fate.RELEASE, message.due)
         telemetry.count(KV_DELIVERIES, result=result)
         telemetry.observe(KV_DELIVERY_SECONDS, time.perf_counter() - started)

@@ -66,8 +66,8 @@ class SqliteBackend:
         self._path = connections.path
         self._read_rows: Execute = connections.reader.cursor().execute
         self._applier = Applier(connections.writer, self._path)
-        self._changes = Changes(self._read_change)
         in_memory = self._path == MEMORY
+        self._changes = Changes(self._read_change, None if in_memory else self._path + "-wal")
         self._writer = None if in_memory else Writer(connections, self._applier, self._changes.tell)
         self._dequeues: set[asyncio.Future[Any]] = set()
         self._inline = durability == "normal"

@@ -1,4 +1,9 @@
-"""Waiting until something in the file has changed, whichever process changed it."""
+"""Waiting until something in a file has changed, whichever process changed it.
+
+SQLite tells nobody of a commit, but asking it whether there was one takes microseconds. So the file is asked again
+and again while somebody waits and others write. Where the kernel tells when the log is written to, which is just
+before the commit in it can be seen, nothing needs to be asked while it is quiet.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,20 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-POLL_SECONDS: Final = 0.004
-"""How often the file is asked for commits of other processes, while somebody waits for them."""
+from echelon.kv.bell import Bell
+
+_FAST_SECONDS: Final = 0.004
+"""How often the file is asked while others write."""
+
+_FAST_POLLS: Final = 50
+_SLOW_SECONDS: Final = 0.015
+"""How often it is asked after so many polls without a change."""
+
+_MAX_POLLS: Final = 180
+"""Then the bell is waited for. Until then, two seconds, what rang it last has been seen or never will be."""
+
+_DISTRUST_SECONDS: Final = 0.25
+"""How often the file is asked nevertheless: on some file systems the kernel does not hear everybody's writes."""
 
 _MAX_WAIT_SECONDS: Final = 1.0
 """The clock may be set forward: nobody relies on a timer for longer than this."""
@@ -19,23 +36,34 @@ class Changes:
     Nothing runs while nobody waits.
     """
 
-    def __init__(self, read_version: Callable[[], int | None]) -> None:
-        """`read_version` gives another number after each change, or None when it cannot tell now."""
+    def __init__(self, read_version: Callable[[], int | None], log: str | None) -> None:
+        """`read_version` gives another number after each change, or None when it cannot tell now.
+
+        `log` is the path of the file that commits are written to, None where no other process can commit.
+        """
         self.count = 0
+        self.closed = False
         self._read_version = read_version
+        self._log = log
         self._version: int | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.closed = False
+        self._quiet = 0
+        self._bell: Bell | None = None
+        self._is_deaf = False
 
-    def look(self) -> None:
-        """Wake those who wait if there was a change."""
+    def look(self) -> bool:
+        """Wake those who wait if there was a change; return whether there was."""
         version = self._read_version()
-        if version is not None and version != self._version:
-            self._version = version
-            self.count += 1
-            self._wake()
+        if version is None or version == self._version:
+            return False
+        self._version = version
+        self.count += 1
+        self._quiet = 0
+        for waiter in self._waiters:
+            _release(waiter)
+        return True
 
     def tell(self) -> None:
         """Note a commit of this process."""
@@ -52,8 +80,8 @@ class Changes:
         self._waiters.add(waiter)
         delay = _MAX_WAIT_SECONDS if seconds is None else min(seconds, _MAX_WAIT_SECONDS)
         timer = self._loop.call_later(delay, _release, waiter)
-        if self._timer is None:
-            self._timer = self._loop.call_later(POLL_SECONDS, self._poll)
+        if self._timer is None and self._log is not None:
+            self._begin(self._log)
         try:
             await waiter
         finally:
@@ -63,19 +91,61 @@ class Changes:
     def close(self) -> None:
         """Wake everybody for good."""
         self.closed = True
-        self._wake()
+        for waiter in self._waiters:
+            _release(waiter)
         if self._timer is not None:
             self._timer.cancel()
+        if self._bell is not None:
+            self._loop.remove_reader(self._bell.descriptor)
+            self._bell.close()
+            self._bell = None
+
+    def _begin(self, log: str) -> None:
+        self._quiet = 0
+        if self._bell is None and not self._is_deaf:
+            try:
+                self._bell = Bell(log)
+            except OSError:
+                self._is_deaf = True
+        self._timer = self._loop.call_later(_FAST_SECONDS, self._poll)
 
     def _poll(self) -> None:
         self._timer = None
-        if self._waiters and not self.closed:
-            self.look()
-            self._timer = self._loop.call_later(POLL_SECONDS, self._poll)
+        if not self._waiters:
+            return
+        self._quiet += 1
+        self.look()
+        if self._quiet < _MAX_POLLS or self._bell is None:
+            delay = _FAST_SECONDS if self._quiet < _FAST_POLLS else _SLOW_SECONDS
+            self._timer = self._loop.call_later(delay, self._poll)
+        else:
+            self._loop.add_reader(self._bell.descriptor, self._ring, self._bell)
+            self._timer = self._loop.call_later(_DISTRUST_SECONDS, self._doubt, self._bell)
 
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            _release(waiter)
+    def _ring(self, bell: Bell) -> None:
+        """Somebody writes, which can be seen soon."""
+        bell.rang()
+        self._loop.remove_reader(bell.descriptor)
+        self._quiet = 0
+        if self._timer is not None:
+            self._timer.cancel()
+        self._poll()
+
+    def _doubt(self, bell: Bell) -> None:
+        """See whether there was a change for which the bell did not ring; then it is of no use here."""
+        is_changed = self.look()
+        if bell.rang():
+            self._ring(bell)
+        elif is_changed:
+            self._loop.remove_reader(bell.descriptor)
+            bell.close()
+            self._bell, self._is_deaf = None, True
+            self._poll()
+        elif self._waiters:
+            self._timer = self._loop.call_later(_DISTRUST_SECONDS, self._doubt, bell)
+        else:
+            self._loop.remove_reader(bell.descriptor)
+            self._timer = None
 
 
 def _release(waiter: asyncio.Future[None]) -> None:
