@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deno_peer import Deno, start_deno
 
 from echelon.kv import Kv, Listing, open_kv
 
@@ -36,3 +37,10 @@ def keys() -> Callable[[Listing[Any]], Any]:
         return [entry.key async for entry in listing]
 
     return collect
+
+
+@pytest.fixture
+async def deno() -> AsyncIterator[Deno]:
+    """Real Deno, to run JavaScript in."""
+    async with start_deno() as running:
+        yield running

@@ -417,6 +417,8 @@ async def test_failing_disk_at_the_end(path: Path, caplog: pytest.LogCaptureFixt
     connections = kv._backend._connections  # type: ignore[attr-defined]  # to make closing fail
 
     class Failing:
+        values = "native"
+
         path = connections.path
 
         def close(self) -> None:

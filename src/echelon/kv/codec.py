@@ -6,15 +6,15 @@ begins.
 
 Values are MessagePack. What MessagePack lacks (sets, dates, big integers, …) travels as an extension, so that
 a value comes back with the type it had; enums, dataclasses and Structs are stored as plain data and come back
-as themselves through `type=`. Tuples come back as lists.
+as themselves through `type=`. Tuples come back as lists. What JavaScript is to read is written as V8 does.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -26,8 +26,11 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from echelon.errors import KvKeyError, KvStorageError, KvUsageError, KvValueError
-from echelon.kv import limits
+from echelon.kv import limits, v8
 from echelon.kv.backend import ValueFormat
+from echelon.kv.plain import fields_of, is_record, strip_enum
+from echelon.kv.u64 import U64 as U64
+from echelon.kv.u64 import shorten
 
 T = TypeVar("T")
 
@@ -59,27 +62,6 @@ class Encoding(IntEnum):
     MSGPACK = 4
 
 
-class U64(int):
-    """An unsigned 64-bit integer: the only kind of value that sum, min and max work on."""
-
-    __slots__ = ()
-
-    def __new__(cls, value: int) -> U64:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise KvValueError(f"U64 takes an int, got {type(value).__name__}")
-        if not 0 <= value <= limits.MAX_U64:
-            raise KvValueError(f"U64 takes 0 to 2**64-1, got {_shorten(value)}")
-        return super().__new__(cls, value)
-
-    @property
-    def value(self) -> int:
-        """The plain int."""
-        return int(self)
-
-    def __repr__(self) -> str:
-        return f"U64({int(self)})"
-
-
 # Keys -------------------------------------------------------------------------------------------------------
 
 _BYTES, _STR, _FLOAT, _FALSE, _TRUE = 0x01, 0x02, 0x21, 0x26, 0x27
@@ -93,7 +75,7 @@ _ALL = (1 << 64) - 1
 def encode_key(key: Key) -> bytes:
     """Return the bytes of `key`, a tuple or list of parts, of any size; raises KvKeyError."""
     if type(key) is not tuple and not isinstance(key, tuple | list):
-        raise KvKeyError(f"a key is a tuple of parts, got {_shorten(key)}; write ({_shorten(key)},)")
+        raise KvKeyError(f"a key is a tuple of parts, got {shorten(key)}; write ({shorten(key)},)")
     encoded = b""
     for part in key:
         if type(part) is str:
@@ -120,7 +102,7 @@ def _encode_part(part: Part) -> bytes:
         return b"\x01" + bytes(part).replace(b"\0", b"\0\xff") + b"\0"
     if part is VERSIONSTAMP:
         raise KvKeyError("VERSIONSTAMP can only be the last part of a key that atomic().set() writes")
-    raise KvKeyError(f"a part of a key is bytes, str, int, float or bool, got {_shorten(part)}")
+    raise KvKeyError(f"a part of a key is bytes, str, int, float or bool, got {shorten(part)}")
 
 
 def _encode_int(number: int) -> bytes:
@@ -212,33 +194,44 @@ _SCALARS: Final = frozenset({str, float, bool, bytes, type(None)})
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def encode_value(value: Any, most: int = limits.MAX_VALUE_BYTES) -> tuple[bytes, Encoding]:
+def encode_value(
+    value: Any, most: int = limits.MAX_VALUE_BYTES, form: ValueFormat = "native"
+) -> tuple[bytes, Encoding]:
     """Return the stored form of `value`; raises KvValueError when it has none or more than `most` bytes."""
     kind = type(value)
     if kind is bytes:
         data, encoding = value, Encoding.BYTES
     elif kind is U64:
         data, encoding = value.to_bytes(8, "little"), Encoding.U64
-    else:
+    elif form == "native":
         data, encoding = _pack(value), Encoding.MSGPACK
+    elif isinstance(value, bytes | bytearray | memoryview):
+        data, encoding = bytes(value), Encoding.BYTES
+    else:
+        data, encoding = v8.encode(value), Encoding.V8
     if len(data) > most:
-        raise KvValueError(f"the value is too large: {len(data)} bytes, at most {most}{_advise(most)}")
+        raise KvValueError(
+            f"the value is too large: {len(data)} bytes, at most {most}{_advise(most, form)}"
+        )
     return data, encoding
 
 
-def _advise(most: int) -> str:
-    return "; open the store with max_value= for larger ones" if most == limits.MAX_VALUE_BYTES else ""
+def _advise(most: int, form: ValueFormat) -> str:
+    if most != limits.MAX_VALUE_BYTES or form != "native":  # what JavaScript shares holds no larger ones
+        return ""
+    return "; open the store with max_value= for larger ones"
 
 
 def make_encoder(form: ValueFormat, most: int) -> Encode:
     """Return what encodes values of at most `most` bytes for an engine that wants `form`."""
-    if form != "native":
-        raise KvUsageError(f"this Echelon does not write values in the form {form!r}")
-    return partial(encode_value, most=most)
+    return partial(encode_value, most=most, form=form)
 
 
 def decode_value(data: bytes, encoding: int) -> Any:
-    """Return the value stored as `data`; raises KvStorageError when it cannot be read."""
+    """Return the value stored as `data`; raises KvStorageError when it cannot be read.
+
+    Raises KvValueError for what JavaScript stored and Python has no value for.
+    """
     if encoding == Encoding.MSGPACK:
         try:
             return _decoder.decode(data)
@@ -248,7 +241,19 @@ def decode_value(data: bytes, encoding: int) -> Any:
         return data
     if encoding == Encoding.U64:
         return decode_u64(data)
+    if encoding == Encoding.V8:
+        return v8.decode(data)
     raise KvStorageError(f"a stored value has the encoding {encoding}, which this Echelon does not read")
+
+
+def to_v8(data: bytes, encoding: int) -> tuple[bytes, int]:
+    """Return a stored value as JavaScript reads it: MessagePack becomes V8, the others stay as they are.
+
+    The result may be larger than a value that can be stored. Raises KvValueError for what V8 cannot hold.
+    """
+    if encoding != Encoding.MSGPACK:
+        return data, encoding
+    return v8.encode(decode_value(data, encoding)), Encoding.V8
 
 
 def decode_u64(data: bytes) -> U64:
@@ -258,16 +263,41 @@ def decode_u64(data: bytes) -> U64:
     return U64(int.from_bytes(data, "little"))
 
 
-def convert_value(value: Any, type_: type[T]) -> T:
-    """Return `value` as `type_`; raises KvValueError that says where it does not fit."""
+def convert_value(value: Any, type_: type[T], encoding: int = Encoding.MSGPACK) -> T:
+    """Return `value` as `type_`; raises KvValueError that says where it does not fit.
+
+    JavaScript has one type for the numbers that people write: where `type_` wants an int, a whole float of V8 is one.
+    """
+    plain = int(value) if type(value) is U64 and type_ is not U64 else value
+    try:
+        return _convert(plain, type_)
+    except KvValueError:
+        if encoding != Encoding.V8:
+            raise
+        with suppress(KvValueError):
+            return _convert(_whole_numbers(plain), type_)
+        raise
+
+
+def _convert(value: Any, type_: type[T]) -> T:
     name = getattr(type_, "__name__", str(type_))
     try:
-        plain = int(value) if type(value) is U64 and type_ is not U64 else value
-        return msgspec.convert(plain, type_)
+        return msgspec.convert(value, type_)
     except msgspec.ValidationError as exc:
         raise KvValueError(f"the stored value is not a {name}: {exc}") from exc
     except (TypeError, NameError) as exc:
         raise KvUsageError(f"type={name} is no type that values can be read as: {exc}") from exc
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Return `value` with an int in the place of each float that is whole."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {_whole_numbers(name): _whole_numbers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value)(map(_whole_numbers, value))
+    return value
 
 
 def _pack(value: Any) -> bytes:
@@ -319,11 +349,9 @@ def _lower(value: Any, depth: int) -> Any:
     if isinstance(value, set | frozenset):
         return _lower_set(value, depth)
     if isinstance(value, Enum):
-        return _lower(value.value, depth + 1)
-    if isinstance(value, msgspec.Struct):
-        return _lower_struct(value, depth)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _lower(getattr(value, f.name), depth + 1) for f in dataclasses.fields(value)}
+        return _lower(strip_enum(value), depth + 1)
+    if is_record(value):
+        return _lower(fields_of(value), depth)
     return _lower_scalar(value)
 
 
@@ -346,25 +374,14 @@ def _lower_name(name: Any) -> Any:
     if type(name) is str or name is None or type(name) in (bool, float, bytes):
         return name
     if isinstance(name, Enum):
-        return _lower_name(name.value)
+        return _lower_name(strip_enum(name))
     if isinstance(name, str):
         return str.__str__(name)
     if isinstance(name, int) and not isinstance(name, bool) and -(1 << 63) <= name < 1 << 64:
         return int(name)
     if isinstance(name, tuple):
         return tuple(_lower_name(item) for item in name)
-    raise KvValueError(f"a dict's key is a str, int, float, bool, bytes or None, got {_shorten(name)}")
-
-
-def _lower_struct(value: msgspec.Struct, depth: int) -> Any:
-    config = value.__struct_config__
-    names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
-    items = {encoded: item for name, encoded in names if (item := getattr(value, name)) is not msgspec.UNSET}
-    if config.array_like:
-        tag = [] if config.tag is None else [config.tag]
-        return tag + [_lower(item, depth + 1) for item in items.values()]
-    tagged = {} if config.tag is None else {config.tag_field: config.tag}
-    return tagged | {name: _lower(item, depth + 1) for name, item in items.items()}
+    raise KvValueError(f"a dict's key is a str, int, float, bool, bytes or None, got {shorten(name)}")
 
 
 def _lower_scalar(value: Any) -> Any:
@@ -424,14 +441,6 @@ def _raise_text(code: int, text: str) -> Any:
 
 def _freeze(item: Any) -> Any:
     return tuple(_freeze(inner) for inner in item) if isinstance(item, list) else item
-
-
-def _shorten(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # a broken __repr__ must not hide the real mistake; huge ints cannot be printed either
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 _encoder = msgspec.msgpack.Encoder()

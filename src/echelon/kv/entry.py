@@ -36,5 +36,5 @@ def load_entry(record: Record, key: Key | None, type_: Any) -> Entry[Any]:
             raise KvStorageError(f"a stored key is damaged: {exc}") from exc
     value = decode_value(record.value, record.encoding)
     if type_ is not None:
-        value = convert_value(value, type_)
+        value = convert_value(value, type_, record.encoding)
     return Entry(key, value, record.versionstamp)

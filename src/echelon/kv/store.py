@@ -223,7 +223,7 @@ class Kv:
 
         def load(message: Message) -> Any:
             value = decode_value(message.payload, message.encoding)
-            return value if type is None else convert_value(value, type)
+            return value if type is None else convert_value(value, type, message.encoding)
 
         listener = Listener(self._backend, load, handler, concurrency, self._telemetry or OFF)
         self._listeners.add(listener)
