@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from echelon.kv import Kv, open_kv
 from echelon.kv.backend import Action, Commit, Enqueue
 from echelon.kv.opening import Engine
 from echelon.kv.sqlite import SqliteBackend
-from echelon.kv.sqlite_file import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from echelon.kv.sqlite_native import APPLICATION_ID, NATIVE, SCHEMA_VERSION
 
 
 def write(path: Path, content: bytes) -> None:
@@ -259,13 +260,13 @@ async def test_old_schema_is_brought_forward(path: Path) -> None:
     file.close()
 
 
-async def test_migration_is_whole_or_not_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_migration_is_whole_or_not_at_all(path: Path) -> None:
     """A migration that fails leaves the file as it was, to be brought forward later."""
     make_schema_1(path)
-    with monkeypatch.context() as patch:
-        broken = (MIGRATIONS[0], MIGRATIONS[1] + "create table kv(broken);")
-        patch.setattr("echelon.kv.sqlite_file.MIGRATIONS", broken)
-        assert "tables are not those of a store" in await fails(path)
+    first, second = NATIVE.migrations
+    broken = replace(NATIVE, migrations=(first, second + "create table kv(broken);"))
+    with pytest.raises(KvStorageError, match="tables are not those of a store"):
+        await SqliteBackend.open(path, layout=broken)
     with apsw.Connection(str(path)) as file:
         assert file.pragma("user_version") == 1
     file.close()

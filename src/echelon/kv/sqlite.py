@@ -31,27 +31,14 @@ from echelon.kv.backend import (
     ValueFormat,
 )
 from echelon.kv.sqlite_changes import Changes
-from echelon.kv.sqlite_commit import Applier, Dequeue, Execute, Operation, Outcome, Sweep, format_stamp
+from echelon.kv.sqlite_commit import Applier, Dequeue, Operation, Outcome, Sweep, format_stamp
 from echelon.kv.sqlite_file import MEMORY, Connections, check_path, open_connections, pause, storage_error
-from echelon.kv.sqlite_queue import NEXT_DUE
+from echelon.kv.sqlite_layout import Execute, Layout
+from echelon.kv.sqlite_native import NATIVE
 from echelon.kv.sqlite_writer import Writer
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-
-_COLUMNS: Final = "select key, value, encoding, version from kv where "
-_POINT: Final = _COLUMNS + "key = ?1 and (expires is null or expires > ?2)"
-# The plus keeps the planner from the index on `expires`: the keys' own order is always the better one.
-_FORWARD: Final = (
-    _COLUMNS + "key >= ?1 and key < ?2 and (+expires is null or +expires > ?3) order by key limit ?4"
-)
-_REVERSE: Final = (
-    _COLUMNS + "key >= ?1 and key < ?2 and (+expires is null or +expires > ?3) order by key desc limit ?4"
-)
-_WATCHED: Final = """
-select key, value, encoding, version, expires from kv where key = ?1 and (expires is null or expires > ?2)
-"""
-_NEXT_EXPIRY: Final = "select min(expires) from kv where expires is not null"
 
 _INLINE_BYTES: Final = 16 * 1024
 """A larger commit goes to the thread, so that the event loop is not held up."""
@@ -60,12 +47,13 @@ _INLINE_BYTES: Final = 16 * 1024
 class SqliteBackend:
     """A Backend on a SQLite file; belongs to the event loop it was opened in."""
 
-    def __init__(self, connections: Connections, durability: Durability) -> None:
+    def __init__(self, connections: Connections, durability: Durability, layout: Layout) -> None:
         """Take ownership of the connections; `open()` makes them."""
+        self._layout = layout
         self._connections = connections
         self._path = connections.path
         self._read_rows: Execute = connections.reader.cursor().execute
-        self._applier = Applier(connections.writer, self._path)
+        self._applier = Applier(connections.writer, self._path, layout)
         in_memory = self._path == MEMORY
         self._changes = Changes(self._read_change, None if in_memory else self._path + "-wal")
         self._writer = None if in_memory else Writer(connections, self._applier, self._changes.tell)
@@ -75,15 +63,17 @@ class SqliteBackend:
         self._closed = False
 
     @classmethod
-    async def open(cls, path: str | os.PathLike[str], durability: Durability = "full") -> SqliteBackend:
+    async def open(
+        cls, path: str | os.PathLike[str], durability: Durability = "full", layout: Layout = NATIVE
+    ) -> SqliteBackend:
         """Open or create a file; raises KvStorageError when it cannot hold a store."""
-        connections = await asyncio.to_thread(lambda: open_connections(check_path(path), durability))
-        return cls(connections, durability)
+        connections = await asyncio.to_thread(lambda: open_connections(check_path(path), durability, layout))
+        return cls(connections, durability, layout)
 
     @property
     def values(self) -> ValueFormat:
         """See Backend."""
-        return "native"
+        return self._layout.values
 
     async def read(self, ranges: Sequence[KeyRange]) -> list[list[Record]]:
         """See Backend."""
@@ -100,6 +90,8 @@ class SqliteBackend:
         """See Backend."""
         if self._closed:
             raise KvClosed("the store was closed")
+        if self._layout.fit is not None:
+            commit = self._layout.fit(commit)
         writer = self._writer
         if (
             writer is not None
@@ -133,7 +125,7 @@ class SqliteBackend:
         """See Backend."""
         while not self._closed:
             seen = self._changes.count
-            due = await self._patiently(lambda: self._read_rows(NEXT_DUE).fetchall()[0][0])
+            due = await self._patiently(lambda: self._read_rows(self._layout.next_due).fetchall()[0][0])
             seconds = None if due is None else _until(due)
             if seconds is not None and seconds <= 0:
                 messages = await self._take(Dequeue(limit, int(lease * 1000)))
@@ -147,7 +139,7 @@ class SqliteBackend:
         if self._closed:
             raise KvClosed("the store was closed")
         try:
-            due = self._read_rows(_NEXT_EXPIRY).fetchall()[0][0]
+            due = self._read_rows(self._layout.next_expiry).fetchall()[0][0]
         except apsw.BusyError:
             return limits.MIN_SWEEP_SECONDS
         except apsw.Error as exc:
@@ -187,9 +179,10 @@ class SqliteBackend:
         # Every row is fetched at once: a statement left half read would keep its snapshot and the log alive.
         start, end, limit, reverse = wanted
         if end is None:
-            rows = self._read_rows(_POINT, (start, now)).fetchall()
+            rows = self._read_rows(self._layout.point, (start, now)).fetchall()
         else:
-            rows = self._read_rows(_REVERSE if reverse else _FORWARD, (start, end, now, limit)).fetchall()
+            statement = self._layout.reverse if reverse else self._layout.forward
+            rows = self._read_rows(statement, (start, end, now, limit)).fetchall()
         return [Record(key, value, encoding, format_stamp(version)) for key, value, encoding, version in rows]
 
     async def _patiently(self, read: Callable[[], T]) -> T:
@@ -224,7 +217,7 @@ class SqliteBackend:
         execute = self._read_rows
         execute("begin")
         try:
-            found = [execute(_WATCHED, (key, now)).fetchall() for key in keys]
+            found = [execute(self._layout.watched, (key, now)).fetchall() for key in keys]
         finally:
             if self._connections.reader.in_transaction:
                 execute("rollback")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -15,22 +15,9 @@ from echelon.kv.arithmetic import combine
 from echelon.kv.backend import Action, Check, Commit, CommitResult, Message, Mutation
 from echelon.kv.codec import encode_key
 from echelon.kv.sqlite_file import storage_error
-from echelon.kv.sqlite_queue import Queue
+from echelon.kv.sqlite_layout import Execute, Layout
 
-_READ_VERSION: Final = "select version from meta where id = 1"
-_WRITE_VERSION: Final = "update meta set version = ? where id = 1"
-_READ_STAMP: Final = "select version from kv where key = ?1 and (expires is null or expires > ?2)"
-_READ_VALUE: Final = "select value, encoding from kv where key = ?1 and (expires is null or expires > ?2)"
-_SET: Final = """
-insert into kv(key, value, encoding, version, expires) values (?1, ?2, ?3, ?4, ?5)
-on conflict(key) do update set value = excluded.value, encoding = excluded.encoding,
-version = excluded.version, expires = excluded.expires
-"""
-_DELETE: Final = "delete from kv where key = ?"
 _ARITHMETIC: Final = frozenset({Action.SUM, Action.MIN, Action.MAX})
-_SWEEP: Final = (
-    "delete from kv where key in (select key from kv where expires <= ?1 order by expires limit ?2)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +38,6 @@ class Dequeue:
 
 
 Operation = Commit | Sweep | Dequeue
-Execute = Callable[..., Any]
-"""A cursor's execute; the schema is strict, so what a column holds needs no check here."""
-
 Outcome = CommitResult | int | list[Message] | Exception
 
 
@@ -65,10 +49,11 @@ def format_stamp(version: int) -> str:
 class Applier:
     """Runs operations on the writing connection. Whoever calls it owns that connection for the time."""
 
-    def __init__(self, connection: apsw.Connection, path: str) -> None:
+    def __init__(self, connection: apsw.Connection, path: str, layout: Layout) -> None:
+        self._layout = layout
         self._connection = connection
         self._execute: Execute = connection.cursor().execute
-        self._queue = Queue(self._execute)
+        self._messages = layout.messages(self._execute)
         self._path = path
 
     def apply(self, group: Sequence[Operation]) -> list[Outcome]:
@@ -89,7 +74,7 @@ class Applier:
     def _transact(self, group: Sequence[Operation]) -> list[Outcome]:
         self._execute("begin immediate")
         try:
-            first = version = self._execute(_READ_VERSION).fetchall()[0][0]
+            first = version = self._execute(self._layout.read_version).fetchall()[0][0]
             now = int(time.time() * 1000)
             outcomes: list[Outcome] = []
             for operation in group:
@@ -98,7 +83,7 @@ class Applier:
                     version += 1
                 outcomes.append(outcome)
             if version != first:
-                self._execute(_WRITE_VERSION, (version,))
+                self._execute(self._layout.write_version, (version,))
             self._execute("commit")
         except BaseException:
             if self._connection.in_transaction:
@@ -108,12 +93,12 @@ class Applier:
 
     def _run(self, operation: Operation, version: int, now: int) -> Outcome:
         if isinstance(operation, Sweep):
-            self._execute(_SWEEP, (now, operation.limit))
+            self._execute(self._layout.sweep, (now, operation.limit))
             return self._connection.changes()
         if isinstance(operation, Dequeue):
-            return self._queue.lease(operation.limit, now, operation.lease)
+            return self._messages.lease(operation.limit, now, operation.lease)
         failed = tuple(index for index, check in enumerate(operation.checks) if not self._holds(check, now))
-        if failed or not all(self._queue.holds(settlement.lease) for settlement in operation.settlements):
+        if failed or not all(self._messages.holds(settlement.lease) for settlement in operation.settlements):
             return CommitResult(None, failed)
         try:
             # Only arithmetic can fail after a change was made; everything else needs no way back.
@@ -125,9 +110,9 @@ class Applier:
         except KvError as exc:
             return exc
         for message in operation.enqueues:
-            self._queue.add(message)
+            self._messages.add(message)
         for settlement in operation.settlements:
-            self._queue.settle(settlement)
+            self._messages.settle(settlement)
         return CommitResult(format_stamp(version))
 
     def _guard(self, mutations: Sequence[Mutation], version: int, now: int) -> None:
@@ -143,19 +128,19 @@ class Applier:
                 self._execute("release one")
 
     def _holds(self, check: Check, now: int) -> bool:
-        rows = self._execute(_READ_STAMP, (check.key, now)).fetchall()
+        rows = self._execute(self._layout.read_stamp, (check.key, now)).fetchall()
         return check.versionstamp == (format_stamp(rows[0][0]) if rows else None)
 
     def _mutate(self, mutation: Mutation, version: int, now: int) -> None:
         action, key, value, encoding, expires, _ = mutation
         if action == Action.SET:
-            self._execute(_SET, (key, value, encoding, version, expires))
+            self._execute(self._layout.set, (key, value, encoding, version, expires))
         elif action == Action.DELETE:
-            self._execute(_DELETE, (key,))
+            self._execute(self._layout.delete, (key,))
         elif action == Action.SET_STAMPED:
             key += encode_key((format_stamp(version),))
-            self._execute(_SET, (key, value, encoding, version, expires))
+            self._execute(self._layout.set, (key, value, encoding, version, expires))
         else:
-            rows = self._execute(_READ_VALUE, (key, now)).fetchall()
+            rows = self._execute(self._layout.read_value, (key, now)).fetchall()
             value, encoding = combine(mutation, rows[0] if rows else None)
-            self._execute(_SET, (key, value, encoding, version, None))
+            self._execute(self._layout.set, (key, value, encoding, version, None))

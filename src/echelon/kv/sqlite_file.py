@@ -16,39 +16,11 @@ import apsw
 
 from echelon.errors import KvStorageError, KvUsageError
 from echelon.kv import limits
+from echelon.kv.sqlite_layout import Layout
 
 T = TypeVar("T")
 
 MEMORY: Final = ":memory:"
-APPLICATION_ID: Final = 0x45434B56
-"""The letters ECKV in the file's header: how a store is told from any other SQLite database."""
-
-MIGRATIONS: Final = (
-    """
-create table kv(
-    key blob primary key, value blob not null, encoding integer not null,
-    version integer not null, expires integer
-) strict, without rowid;
-create index kv_expires on kv(expires) where expires is not null;
-create table meta(id integer primary key check (id = 1), version integer not null) strict;
-insert into meta values (1, 0);
-""",
-    """
-create table queue(
-    id integer primary key, due integer not null, token integer, attempts integer not null default 0,
-    payload blob not null, encoding integer not null, backoff blob not null, undelivered blob not null
-) strict;
-create index queue_due on queue(due);
-""",
-)
-"""What makes each schema version from the one before; the first one from an empty file."""
-
-SCHEMA_VERSION: Final = len(MIGRATIONS)
-
-_PROBES: Final = (
-    "select key, value, encoding, version, expires from kv limit 1",
-    "select id, due, token, attempts, payload, encoding, backoff, undelivered from queue limit 1",
-)
 _MIN_FILE_BYTES: Final = 512
 
 _CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
@@ -153,7 +125,7 @@ def check_path(path: str | os.PathLike[str]) -> str:
     return absolute
 
 
-def open_connections(path: str, durability: str) -> Connections:
+def open_connections(path: str, durability: str, layout: Layout) -> Connections:
     """Open or create the store at a checked path; blocks on the disk and on others that open it too.
 
     A new file can be read by its owner only; the files that SQLite puts beside it have the same mode.
@@ -164,9 +136,9 @@ def open_connections(path: str, durability: str) -> Connections:
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         if path == MEMORY:
             memory = apsw.Connection(MEMORY)
-            _migrate(memory, path)
+            _migrate(memory, path, layout)
             return Connections(path, memory, memory, Patience(waits=False))
-        return _retry(lambda: _open_file(path, durability))
+        return _retry(lambda: _open_file(path, durability, layout))
     except apsw.Error as exc:
         raise storage_error(exc, path) from exc
 
@@ -185,13 +157,13 @@ def _retry(attempt: Callable[[], T]) -> T:
             attempts += 1
 
 
-def _open_file(path: str, durability: str) -> Connections:
+def _open_file(path: str, durability: str, layout: Layout) -> Connections:
     patience = Patience()
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     writer = apsw.Connection(path, flags=flags)
     try:
         writer.set_busy_handler(patience)
-        _prepare(writer, path)
+        _prepare(writer, path, layout)
         writer.execute(f"pragma synchronous = {durability}")
         writer.wal_autocheckpoint(0)  # done by the writer thread after it has answered
         reader = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
@@ -203,12 +175,12 @@ def _open_file(path: str, durability: str) -> Connections:
     return Connections(path, writer, reader, patience)
 
 
-def _prepare(writer: apsw.Connection, path: str) -> None:
-    """Make sure that the file is a store of this version, creating it in an empty file."""
+def _prepare(writer: apsw.Connection, path: str, layout: Layout) -> None:
+    """Make sure that the file is of this layout and version, creating the tables in an empty file."""
     writer.execute("pragma trusted_schema = off; pragma cell_size_check = on")
     writer.execute("begin")  # another process may be making the store right now
     try:
-        version = _read_schema(writer, path)
+        version = layout.read_schema(writer, path)
     finally:
         writer.execute("rollback")
     if writer.readonly("main"):
@@ -218,39 +190,23 @@ def _prepare(writer: apsw.Connection, path: str) -> None:
         raise KvStorageError(
             f"{path}: this file system cannot share a store (log mode {mode}); use a local disk"
         )
-    if version < SCHEMA_VERSION:
-        _migrate(writer, path)
-    for probe in _PROBES:
+    if version < len(layout.migrations):
+        _migrate(writer, path, layout)
+    for probe in layout.probes:
         writer.execute(probe).fetchall()
-    if writer.execute("select version from meta where id = 1").get is None:
+    if writer.execute(layout.read_version).get is None:
         raise KvStorageError(
             f"{path}: the file is damaged, its commit number is gone; restore it from a backup"
         )
 
 
-def _read_schema(connection: apsw.Connection, path: str) -> int:
-    """Return the file's schema version, 0 for an empty one; raises KvStorageError when it is not a store."""
-    application = connection.execute("pragma application_id").get
-    version = connection.execute("pragma user_version").get
-    tables = connection.execute("select count(*) from sqlite_schema").get
-    if not isinstance(version, int) or (application != APPLICATION_ID and (application or version or tables)):
-        raise KvStorageError(f"{path}: the SQLite database of another program; choose another path")
-    if version > SCHEMA_VERSION:
-        raise KvStorageError(
-            f"{path}: the store has schema version {version}, this Echelon reads {SCHEMA_VERSION}; "
-            "upgrade Echelon or choose another file"
-        )
-    return version
-
-
-def _migrate(connection: apsw.Connection, path: str) -> None:
-    """Bring a store to this schema version, or fill an empty file, in one transaction."""
+def _migrate(connection: apsw.Connection, path: str, layout: Layout) -> None:
+    """Bring a file to the newest schema version, or fill an empty one, in one transaction."""
     connection.execute("begin immediate")
     try:
-        for statements in MIGRATIONS[_read_schema(connection, path) :]:
+        for statements in layout.migrations[layout.read_schema(connection, path) :]:
             connection.execute(statements)
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", SCHEMA_VERSION)
+        connection.execute(layout.mark)
         connection.execute("commit")
     finally:
         if connection.in_transaction:
