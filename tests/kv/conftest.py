@@ -11,15 +11,18 @@ from deno_peer import Deno, start_deno
 
 from echelon.kv import Kv, Listing, open_kv
 
-ENGINES = ["full", "normal", "memory"]
+ENGINES = ["full", "normal", "memory", "deno"]
 
 
 @pytest.fixture(params=ENGINES)
 async def kv(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kv]:
     """An empty store on each engine."""
-    memory = request.param == "memory"
-    path = ":memory:" if memory else tmp_path / "test.db"
-    async with open_kv(path, durability="full" if memory else request.param) as store:
+    options: dict[str, Any] = {
+        "normal": {"durability": "normal"},
+        "deno": {"format": "deno"},
+    }.get(request.param, {})
+    path = ":memory:" if request.param == "memory" else tmp_path / "test.db"
+    async with open_kv(path, **options) as store:
         yield store
 
 

@@ -146,6 +146,8 @@ async def test_bad_operands(kv: Kv, operand: Any) -> None:
 @pytest.mark.parametrize("stored", [5, 5.0, "5", None, b"12345678", [U64(5)]])
 async def test_arithmetic_on_other_values(kv: Kv, keys: Callable[..., Any], stored: Any) -> None:
     """sum, min and max refuse what is not a U64, and the whole commit is undone, changes before it too."""
+    if stored == [U64(5)] and kv._backend.values == "v8":
+        pytest.skip("V8 holds no U64 inside another value")
     before = await kv.set(("n",), stored)
     for name in ("sum", "min", "max"):
         operation = kv.atomic().set(("x",), 1).delete(("n",)).set(("n",), stored)

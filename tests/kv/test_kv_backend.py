@@ -30,6 +30,7 @@ from echelon.kv.backend import (
     Settlement,
 )
 from echelon.kv.codec import Encoding, encode_key
+from echelon.kv.deno_file import DenoFileBackend
 from echelon.kv.sqlite import SqliteBackend
 
 Engine = Callable[[Path], Awaitable[Backend]]
@@ -38,6 +39,8 @@ ENGINES: dict[str, Engine] = {
     "sqlite-full": lambda folder: SqliteBackend.open(folder / "test.db"),
     "sqlite-normal": lambda folder: SqliteBackend.open(folder / "test.db", "normal"),
     "sqlite-memory": lambda folder: SqliteBackend.open(":memory:"),
+    "deno-full": lambda folder: DenoFileBackend.open(folder / "deno.db"),
+    "deno-normal": lambda folder: DenoFileBackend.open(folder / "deno.db", "normal"),
 }
 
 
