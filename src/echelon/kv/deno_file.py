@@ -115,6 +115,7 @@ DENO: Final = Layout(
     values="v8",
     fit=_fit,
     messages=DenoQueue,
+    breather=0.001,  # Deno sleeps for up to 100 ms before it looks again
     read_schema=_read_schema,
     migrations=_MIGRATIONS,
     mark=f"replace into migration_state(k, version) values (0, {len(_MIGRATIONS)})",

@@ -56,7 +56,9 @@ class SqliteBackend:
         self._applier = Applier(connections.writer, self._path, layout)
         in_memory = self._path == MEMORY
         self._changes = Changes(self._read_change, None if in_memory else self._path + "-wal")
-        self._writer = None if in_memory else Writer(connections, self._applier, self._changes.tell)
+        self._writer = (
+            None if in_memory else Writer(connections, self._applier, self._changes.tell, layout.breather)
+        )
         self._dequeues: set[asyncio.Future[Any]] = set()
         self._inline = durability == "normal"
         self._wrote_inline = False

@@ -39,6 +39,8 @@ class Layout:
     """Brings a commit into a form that the file can hold; raises KvValueError."""
 
     messages: Callable[[Execute], Messages]
+    breather: float
+    """For how many seconds the file is left to others between two groups of commits, while others write to it."""
 
     # Opening
 

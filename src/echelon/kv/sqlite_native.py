@@ -68,6 +68,7 @@ NATIVE: Final = Layout(
     values="native",
     fit=None,
     messages=Queue,
+    breather=0.0,  # who waits for this file looks often enough
     read_schema=_read_schema,
     migrations=_MIGRATIONS,
     mark=f"pragma application_id = {APPLICATION_ID}; pragma user_version = {SCHEMA_VERSION}",

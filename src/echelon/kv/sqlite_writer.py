@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apsw
 
@@ -18,6 +19,8 @@ from echelon.kv.sqlite_commit import Applier, Operation, Outcome
 from echelon.kv.sqlite_file import Connections, storage_error
 
 _log = logging.getLogger("echelon.kv")
+
+_SHARED_SECONDS: Final = 1.0
 
 
 class _Job(NamedTuple):
@@ -31,9 +34,17 @@ class Writer:
     While `idle`, the thread leaves the writing connection alone, so that the event loop may use it itself.
     """
 
-    def __init__(self, connections: Connections, applier: Applier, notify: Callable[[], None]) -> None:
-        """`notify` is called on the event loop when something may have changed."""
+    def __init__(
+        self, connections: Connections, applier: Applier, notify: Callable[[], None], breather: float
+    ) -> None:
+        """`notify` is called on the event loop when something may have changed.
+
+        `breather` is for how many seconds the file is left to other writers, if there are any, after each group.
+        """
         self._notify = notify
+        self._breather = breather
+        self._data_version = 0
+        self._shared_until = 0.0
         self._connections = connections
         self._applier = applier
         self._loop = asyncio.get_running_loop()
@@ -84,6 +95,8 @@ class Writer:
                 break
             if self.wal_is_long:
                 self._checkpoint()
+            if self._breather and self._is_shared() and not self._jobs.empty():
+                time.sleep(self._breather)
         try:
             self._connections.close()
         except apsw.Error as exc:  # every commit is in the log already; the next to open the file folds it
@@ -117,6 +130,18 @@ class Writer:
             return self._applier.apply(operations)
         except apsw.BusyError as exc:
             return [storage_error(exc, self._connections.path) for _ in operations]
+
+    def _is_shared(self) -> bool:
+        """Return whether somebody else wrote to the file a moment ago."""
+        try:
+            version = self._connections.writer.pragma("data_version")
+        except apsw.Error:  # the next group meets the error too, and has somebody to tell
+            return False
+        now = time.monotonic()
+        if version != self._data_version:
+            self._data_version = version
+            self._shared_until = now + _SHARED_SECONDS
+        return now < self._shared_until
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
