@@ -227,9 +227,9 @@ async def test_sums_as_deno_makes_them(deno: Deno, path: Path, engine: SqliteBac
         theirs = await deno.run(code, {"stored": stored, "operand": operand, "number": number})
         key = encode_key(("here", number))
         if stored is not None:
-            value, encoding = encode_value(stored, format="v8")
+            value, encoding = encode_value(stored, form="v8")
             await engine.write(Commit((), (Mutation(Action.SET, key, value, encoding),), 1))
-        value, encoding = encode_value(operand, format="v8")
+        value, encoding = encode_value(operand, form="v8")
         try:
             await engine.write(
                 Commit((), (Mutation(Action.SUM, key, value, encoding, None, Bounds(None, None)),), 1)
@@ -364,8 +364,8 @@ PAYLOADS: list[Any] = [{"a": [1, 2.0, "x"]}, b"bytes", 5, "text", None]
 
 async def test_messages_for_deno(deno: Deno, path: Path, engine: SqliteBackend) -> None:
     """What is enqueued here Deno delivers in its own time, as the values that they are."""
-    messages = [Enqueue(*encode_value(value, format="v8"), milliseconds(), (10,)) for value in PAYLOADS]
-    messages.append(Enqueue(*encode_value(U64(7), format="v8"), milliseconds(), ()))
+    messages = [Enqueue(*encode_value(value, form="v8"), milliseconds(), (10,)) for value in PAYLOADS]
+    messages.append(Enqueue(*encode_value(U64(7), form="v8"), milliseconds(), ()))
     messages.append(Enqueue(*encode_value([U64(7)]), milliseconds(), ()))
     with pytest.raises(KvValueError, match="a U64 is stored as a value of its own"):
         await engine.write(Commit((), (), 1, messages))

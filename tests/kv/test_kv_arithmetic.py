@@ -17,8 +17,8 @@ NOTHING = object()
 
 def run(stored: Any, operand: Any, bounds: Bounds | None = None, action: Action = Action.SUM) -> Any:
     """What `operand` makes of `stored`, both as values; stored in V8 where the operand is."""
-    value, encoding = encode_value(operand, format="v8")
-    before = None if stored is NOTHING else encode_value(stored, format="v8")
+    value, encoding = encode_value(operand, form="v8")
+    before = None if stored is NOTHING else encode_value(stored, form="v8")
     result = decode_value(*combine(Mutation(action, b"k", value, encoding, None, bounds), before))
     return type(result), result
 

@@ -210,9 +210,7 @@ def encode_value(
     else:
         data, encoding = v8.encode(value), Encoding.V8
     if len(data) > most:
-        raise KvValueError(
-            f"the value is too large: {len(data)} bytes, at most {most}{_advise(most, form)}"
-        )
+        raise KvValueError(f"the value is too large: {len(data)} bytes, at most {most}{_advise(most, form)}")
     return data, encoding
 
 
