@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     if atheris is None:
         print("atheris is not installed, nothing was fuzzed: pip install atheris", file=sys.stderr)
         return 0
-    with atheris.instrument_imports(include=["echelon.runtime", "fuzz_targets"]):
+    with atheris.instrument_imports(include=["echelon.runtime", "echelon.kv.v8", "fuzz_targets"]):
         import fuzz_targets
     targets: dict[str, Callable[[bytes], object]] = fuzz_targets.TARGETS
     if len(arguments) < 2 or arguments[1] not in targets:

@@ -12,7 +12,18 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from echelon.errors import EchelonError, Frame, GuestError, InvalidModule, LinkError, OutputExceeded
+from echelon.errors import (
+    EchelonError,
+    Frame,
+    GuestError,
+    InvalidModule,
+    KvStorageError,
+    KvValueError,
+    LinkError,
+    OutputExceeded,
+)
+from echelon.kv import v8
+from echelon.kv.limits import MAX_VALUE_BYTES
 from echelon.runtime import binary, declarations, demangle, dwarf, http_guest, lines, signature
 from echelon.runtime.abi import Guest
 from echelon.runtime.assemblyscript import AssemblyScript
@@ -30,6 +41,9 @@ from echelon.runtime.wasi import Wasi
 
 ROOM = 16 << 10
 """Bytes that a guest may return to the codec's targets."""
+
+V8_EXPANSION = 100
+"""How much larger than its bytes, or than the largest value, a value of JavaScript may become."""
 
 _PROVIDERS: tuple[HostModule, ...] = (Wasi(), GuestKit(), AssemblyScriptEnv())
 
@@ -279,6 +293,29 @@ def name(data: bytes) -> None:
         found.encode()
 
 
+# Values of JavaScript ---------------------------------------------------------------------------------
+
+
+def stored(data: bytes) -> Any:
+    """Read a value in V8's form: of a bounded size and fit to be stored again, or refused as damaged or foreign."""
+    try:
+        value = v8.decode(data)
+    except (KvStorageError, KvValueError):
+        return None
+    again = v8.encode(value)
+    if len(again) > V8_EXPANSION * max(len(data), MAX_VALUE_BYTES):
+        raise AssertionError(f"{len(data)} bytes became {len(again)}")
+    v8.decode(again)
+    return value
+
+
+def v8_value(data: bytes) -> None:
+    """The same for bytes behind a header."""
+    stored(data)
+    for version in (13, 16):
+        stored(bytes((0xFF, version)) + data)
+
+
 TARGETS: dict[str, Callable[[bytes], object]] = {
     "load": load,
     "module": module,
@@ -290,6 +327,7 @@ TARGETS: dict[str, Callable[[bytes], object]] = {
     "tables": tables,
     "source": source,
     "name": name,
+    "v8_value": v8_value,
 }
 """Every target by the name that the harness takes."""
 
