@@ -543,7 +543,7 @@ async def test_what_deno_cannot_hold(store: Kv, engine: SqliteBackend) -> None:
     large = (Mutation(Action.SET, b"k", bytes(65_537), Encoding.BYTES),)
     with pytest.raises(KvValueError, match="a file of Deno holds values of at most 65536 bytes"):
         await engine.write(Commit((), large, 1))
-    message = Enqueue(bytes(65_536), Encoding.BYTES, 1, ())
+    message = Enqueue(bytes(65_537), Encoding.BYTES, 1, ())
     with pytest.raises(KvValueError, match="a file of Deno holds"):
         await engine.write(Commit((), (), 1, (message,)))
     with pytest.raises(KvValueError, match="V8 has no timedelta"):

@@ -96,10 +96,14 @@ def _fit_mutation(mutation: Mutation) -> Mutation:
 
 
 def _fit_message(message: Enqueue) -> Enqueue:
-    payload = message.payload
-    if message.encoding != Encoding.V8:
-        value = decode_value(payload, message.encoding)
-        payload = v8.encode(int(value) if message.encoding == Encoding.U64 else value)
+    """Deno keeps no encoding of a message: all of them are V8's."""
+    payload, encoding = message.payload, message.encoding
+    if encoding == Encoding.BYTES:
+        _check_size(payload)
+        return message._replace(payload=v8.encode(payload), encoding=Encoding.V8)
+    if encoding != Encoding.V8:
+        value = decode_value(payload, encoding)
+        payload = v8.encode(int(value) if encoding == Encoding.U64 else value)
     _check_size(payload)
     return message._replace(payload=payload, encoding=Encoding.V8)
 
