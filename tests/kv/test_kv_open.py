@@ -435,18 +435,18 @@ async def test_failing_disk_during_a_snapshot(path: Path, monkeypatch: pytest.Mo
     """A read of several keys that the disk interrupts is one clear error, and the next one works."""
     async with open_kv(path) as kv:
         await kv.set(("k",), 1)
-        backend: Any = kv._backend
-        real = backend._read_range
+        reader: Any = kv._backend._reader  # type: ignore[attr-defined]  # to make it fail
+        real = reader._read_range
 
         def fail(wanted: Any, now: int) -> Any:
-            backend._connections.reader.execute("rollback")
+            reader._connection.execute("rollback")
             raise apsw.IOError("broken")
 
         with monkeypatch.context() as patch:
-            patch.setattr(backend, "_read_range", fail)
+            patch.setattr(reader, "_read_range", fail)
             with pytest.raises(KvStorageError, match="the disk failed"):
                 await kv.get_many([("k",), ("l",)])
-        assert backend._read_range == real
+        assert reader._read_range == real
         assert [entry.value for entry in await kv.get_many([("k",), ("l",)])] == [1, None]
 
 

@@ -105,8 +105,8 @@ async def test_reads_wait_for_a_lock(path: Path, monkeypatch: pytest.MonkeyPatch
     """A read that meets a lock tries again until the file is free, and gives up with a clear error."""
     async with open_kv(path) as kv:
         await kv.set(("k",), 1)
-        backend = kv._backend
-        read = backend._read  # type: ignore[attr-defined]  # to make it fail
+        reader = kv._backend._reader  # type: ignore[attr-defined]  # to make it fail
+        read = reader.read
         errors: list[Exception] = [apsw.BusyError("locked")] * 3
 
         def fail_first(ranges: object) -> object:
@@ -114,7 +114,7 @@ async def test_reads_wait_for_a_lock(path: Path, monkeypatch: pytest.MonkeyPatch
                 raise errors.pop()
             return read(ranges)
 
-        monkeypatch.setattr(backend, "_read", fail_first)
+        monkeypatch.setattr(reader, "read", fail_first)
         assert (await kv.get(("k",))).value == 1
         assert errors == []
         errors += [apsw.IOError("broken"), apsw.BusyError("locked")]

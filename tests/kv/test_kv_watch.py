@@ -125,7 +125,7 @@ async def test_leaving_and_cancelling(path: Path) -> None:
         await asyncio.sleep(0.01)
         assert asyncio.all_tasks() == before
         changes = kv._backend._changes  # type: ignore[attr-defined]  # who waits
-        assert changes._waiters == set()
+        assert changes._waiters == {}
         await asyncio.sleep(0.02)
         assert changes._timer is None
 

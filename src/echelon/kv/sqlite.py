@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar, cast
+from functools import partial
+from typing import Any, Final, cast
 
 import apsw
 
@@ -30,15 +31,15 @@ from echelon.kv.backend import (
     Settlement,
     ValueFormat,
 )
-from echelon.kv.sqlite_changes import Changes
-from echelon.kv.sqlite_commit import Applier, Dequeue, Operation, Outcome, Sweep, format_stamp
-from echelon.kv.sqlite_file import MEMORY, Connections, check_path, open_connections, pause, storage_error
-from echelon.kv.sqlite_layout import Execute, Layout
+from echelon.kv.sqlite_changes import Changes, Waiter
+from echelon.kv.sqlite_commit import Applier, Dequeue, Operation, Outcome, Sweep
+from echelon.kv.sqlite_file import MEMORY, Connections, check_path, open_connections, storage_error
+from echelon.kv.sqlite_layout import Layout
 from echelon.kv.sqlite_native import NATIVE
+from echelon.kv.sqlite_reader import Reader, load_row
 from echelon.kv.sqlite_writer import Writer
 
-T = TypeVar("T")
-Row = tuple[Any, ...]
+Taking = asyncio.Future[list[Message]]
 
 _INLINE_BYTES: Final = 16 * 1024
 """A larger commit goes to the thread, so that the event loop is not held up."""
@@ -52,14 +53,15 @@ class SqliteBackend:
         self._layout = layout
         self._connections = connections
         self._path = connections.path
-        self._read_rows: Execute = connections.reader.cursor().execute
         self._applier = Applier(connections.writer, self._path, layout)
         in_memory = self._path == MEMORY
-        self._changes = Changes(self._read_change, None if in_memory else self._path + "-wal")
+        self._reader = Reader(connections.reader, self._path, layout, has_others=not in_memory)
+        self._changes = Changes(self._reader.read_change, None if in_memory else self._path + "-wal")
         self._writer = (
             None if in_memory else Writer(connections, self._applier, self._changes.tell, layout.breather)
         )
-        self._dequeues: set[asyncio.Future[Any]] = set()
+        self._takings: set[Taking] = set()
+        self._hungry: dict[Waiter, Dequeue] = {}
         self._inline = durability == "normal"
         self._wrote_inline = False
         self._closed = False
@@ -82,9 +84,9 @@ class SqliteBackend:
         if self._closed:
             raise KvClosed("the store was closed")
         try:
-            return self._read(ranges)
+            return self._reader.read(ranges)
         except apsw.BusyError:
-            return await self._patiently(lambda: self._read(ranges))
+            return await self._reader.patiently(lambda: self._reader.read(ranges))
         except apsw.Error as exc:
             raise storage_error(exc, self._path) from exc
 
@@ -107,33 +109,41 @@ class SqliteBackend:
                 # A turn for the others: those who write at the same time are then served as a group.
                 await asyncio.sleep(0)
                 return cast(CommitResult, _unwrap(outcome))
-        return cast(CommitResult, await self._submit(commit))
+        committing = self._submit(commit)
+        if commit.enqueues and self._hungry:
+            self._feed(commit)
+        return cast(CommitResult, await committing)
 
     async def watch(self, keys: Sequence[bytes]) -> AsyncGenerator[list[Record | None], None]:
         """See Backend."""
         if self._closed:
             raise KvClosed("the store was closed")
-        last: list[str | None] = []
+        last: list[int | None] | None = None
         while not self._closed:
             seen = self._changes.count
-            records, seconds = await self._patiently(lambda: self._read_watched(keys))
-            stamps = [record and record.versionstamp for record in records]
-            if stamps != last:
-                last = stamps
-                yield records
-            await self._changes.wait(seen, seconds)
+            rows = await self._reader.patiently(lambda: self._reader.read_watched(keys))
+            versions = [None if row is None else row[3] for row in rows]
+            if versions != last:
+                last = versions
+                yield [None if row is None else load_row(row) for row in rows]
+            expiries = [row[4] for row in rows if row is not None and row[4] is not None]
+            seconds = min(map(_until, expiries), default=None)
+            await self._changes.wait(seen, seconds, partial(self._reader.is_changed, keys, versions))
 
     async def dequeue(self, limit: int, lease: float) -> list[Message]:
         """See Backend."""
+        operation = Dequeue(limit, int(lease * 1000))
         while not self._closed:
             seen = self._changes.count
-            due = await self._patiently(lambda: self._read_rows(self._layout.next_due).fetchall()[0][0])
+            due = await self._reader.patiently(self._reader.next_due)
             seconds = None if due is None else _until(due)
+            taking: Taking | None
             if seconds is not None and seconds <= 0:
-                messages = await self._take(Dequeue(limit, int(lease * 1000)))
-                if messages:
-                    return messages
-            await self._changes.wait(seen, seconds)
+                taking = self._take(operation)
+            else:
+                taking = await self._wait_for_message(operation, seen, seconds)
+            if taking is not None and (messages := await self._receive(taking)):
+                return messages
         raise KvClosed("the store was closed")
 
     async def sweep(self) -> float:
@@ -141,7 +151,7 @@ class SqliteBackend:
         if self._closed:
             raise KvClosed("the store was closed")
         try:
-            due = self._read_rows(self._layout.next_expiry).fetchall()[0][0]
+            due = self._reader.next_expiry()
         except apsw.BusyError:
             return limits.MIN_SWEEP_SECONDS
         except apsw.Error as exc:
@@ -156,75 +166,14 @@ class SqliteBackend:
 
     async def close(self) -> None:
         """See Backend."""
-        self._closed = True
+        self._closed = self._reader.closed = True
         self._changes.close()
-        if self._dequeues:
-            await asyncio.wait(self._dequeues)
+        if self._takings:
+            await asyncio.wait(self._takings)
         if self._writer is None:
             self._connections.close()
         else:
             await self._writer.close()
-
-    def _read(self, ranges: Sequence[KeyRange]) -> list[list[Record]]:
-        now = int(time.time() * 1000)
-        if len(ranges) == 1:
-            return [self._read_range(ranges[0], now)]
-        execute = self._read_rows
-        execute("begin")
-        try:
-            return [self._read_range(wanted, now) for wanted in ranges]
-        finally:
-            if self._connections.reader.in_transaction:  # a failing disk ends it by itself
-                execute("rollback")
-
-    def _read_range(self, wanted: KeyRange, now: int) -> list[Record]:
-        # Every row is fetched at once: a statement left half read would keep its snapshot and the log alive.
-        start, end, limit, reverse = wanted
-        if end is None:
-            rows = self._read_rows(self._layout.point, (start, now)).fetchall()
-        else:
-            statement = self._layout.reverse if reverse else self._layout.forward
-            rows = self._read_rows(statement, (start, end, now, limit)).fetchall()
-        return [Record(key, value, encoding, format_stamp(version)) for key, value, encoding, version in rows]
-
-    async def _patiently(self, read: Callable[[], T]) -> T:
-        """Read; while another process recovers or folds the log, wait without holding up the event loop."""
-        deadline = time.monotonic() + limits.MAX_LOCK_SECONDS
-        attempts = 0
-        while True:
-            try:
-                return read()
-            except apsw.BusyError as exc:
-                attempts += 1
-                if time.monotonic() > deadline:
-                    raise storage_error(exc, self._path) from exc
-            except apsw.Error as exc:
-                raise storage_error(exc, self._path) from exc
-            await asyncio.sleep(pause(attempts))
-            if self._closed:
-                raise KvClosed("the store was closed")
-
-    def _read_change(self) -> int | None:
-        """Return a number that is another one after each commit, or None while the file is locked."""
-        if self._writer is None:
-            return self._connections.reader.total_changes()
-        try:
-            return cast(int, self._read_rows("pragma data_version").fetchall()[0][0])
-        except apsw.Error:  # whoever waits for the change will meet the error when it reads
-            return None
-
-    def _read_watched(self, keys: Sequence[bytes]) -> tuple[list[Record | None], float | None]:
-        """Return the entries under `keys` and in how many seconds the first of them expires."""
-        now = int(time.time() * 1000)
-        execute = self._read_rows
-        execute("begin")
-        try:
-            found = [execute(self._layout.watched, (key, now)).fetchall() for key in keys]
-        finally:
-            if self._connections.reader.in_transaction:
-                execute("rollback")
-        expiries = [rows[0][4] for rows in found if rows and rows[0][4] is not None]
-        return [_load(rows[0]) if rows else None for rows in found], min(map(_until, expiries), default=None)
 
     def _submit(self, operation: Operation) -> asyncio.Future[Any]:
         if self._writer is not None:
@@ -238,20 +187,43 @@ class SqliteBackend:
             future.set_result(outcome)
         return future
 
-    async def _take(self, operation: Dequeue) -> list[Message]:
-        future = self._submit(operation)
-        self._dequeues.add(future)
-        future.add_done_callback(self._dequeues.discard)
+    def _take(self, operation: Dequeue) -> Taking:
+        taking = self._submit(operation)
+        self._takings.add(taking)
+        taking.add_done_callback(self._takings.discard)
+        return taking
+
+    async def _receive(self, taking: Taking) -> list[Message]:
         try:
-            return cast(list[Message], await asyncio.shield(future))
+            return await asyncio.shield(taking)
         except asyncio.CancelledError:
-            future.add_done_callback(self._give_back)
+            taking.add_done_callback(self._give_back)
             raise
 
-    def _give_back(self, future: asyncio.Future[list[Message]]) -> None:
+    async def _wait_for_message(self, operation: Dequeue, seen: int, seconds: float | None) -> Taking | None:
+        """Wait until something may be due; whoever enqueues here in the meantime takes it for us."""
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        self._hungry[waiter] = operation
+        try:
+            return cast(Taking | None, await self._changes.wait(seen, seconds, waiter=waiter))
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.result() is not None:
+                waiter.result().add_done_callback(self._give_back)
+            raise
+        finally:
+            self._hungry.pop(waiter, None)
+
+    def _feed(self, commit: Commit) -> None:
+        """Take what a commit enqueues in the same transaction, for one who waits."""
+        now = time.time() * 1000
+        waiter = next((waiter for waiter in self._hungry if not waiter.done()), None)
+        if waiter is not None and any(message.due <= now for message in commit.enqueues):
+            waiter.set_result(self._take(self._hungry.pop(waiter)))
+
+    def _give_back(self, taking: Taking) -> None:
         """Release messages whose taker was cancelled."""
-        if future.exception() is None and future.result():
-            settlements = [Settlement(m.lease, Fate.RELEASE, m.due) for m in future.result()]
+        if taking.exception() is None and taking.result():
+            settlements = [Settlement(m.lease, Fate.RELEASE, m.due) for m in taking.result()]
             with suppress(KvClosed):
                 self._submit(Commit((), (), 0, settlements=settlements))
 
@@ -275,11 +247,6 @@ class SqliteBackend:
 
     def _end_turn(self) -> None:
         self._wrote_inline = False
-
-
-def _load(row: Row) -> Record:
-    key, value, encoding, version, *_ = row
-    return Record(key, value, encoding, format_stamp(version))
 
 
 def _until(milliseconds: int) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from echelon.kv.bell import Bell
 
@@ -26,8 +26,15 @@ _MAX_POLLS: Final = 180
 _DISTRUST_SECONDS: Final = 0.25
 """How often the file is asked nevertheless: on some file systems the kernel does not hear everybody's writes."""
 
+_REST: Final = 4
+"""After finding out whom a change concerns, that many times as long is left to others."""
+
 _MAX_WAIT_SECONDS: Final = 1.0
 """The clock may be set forward: nobody relies on a timer for longer than this."""
+
+Waiter = asyncio.Future[Any]
+Concerns = Callable[[], bool]
+"""Whether what changed is of interest to one who waits."""
 
 
 class Changes:
@@ -46,59 +53,84 @@ class Changes:
         self._read_version = read_version
         self._log = log
         self._version: int | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[Waiter, Concerns] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = 0
+        self._rested = 0.0
+        self._catching_up: asyncio.TimerHandle | None = None
         self._bell: Bell | None = None
         self._is_deaf = False
 
     def look(self) -> bool:
-        """Wake those who wait if there was a change; return whether there was."""
+        """Wake those whom a change concerns; return whether there was one."""
         version = self._read_version()
         if version is None or version == self._version:
             return False
         self._version = version
         self.count += 1
         self._quiet = 0
-        for waiter in self._waiters:
-            _release(waiter)
+        started = self._loop.time()
+        for waiter, concerns in self._waiters.items():
+            if not waiter.done() and concerns():
+                waiter.set_result(None)
+        now = self._loop.time()
+        self._rested = now + _REST * (now - started)
         return True
 
     def tell(self) -> None:
         """Note a commit of this process."""
-        if self._waiters:
+        if not self._waiters or self._catching_up is not None:
+            return
+        if self._loop.time() >= self._rested:
             self.look()
+        else:
+            self._catching_up = self._loop.call_at(self._rested, self._catch_up)
 
-    async def wait(self, seen: int, seconds: float | None = None) -> None:
-        """Return when `count` is no longer `seen`, after `seconds`, sometimes sooner, or when closed."""
+    async def wait(
+        self,
+        seen: int,
+        seconds: float | None = None,
+        concerns: Concerns = lambda: True,
+        waiter: Waiter | None = None,
+    ) -> Any:
+        """Return None when `count` is no longer `seen`, after `seconds`, sometimes sooner, or when closed.
+
+        Later changes are those that `concerns` is true after. Whoever gives a future of its own may end the wait
+        with a result, which is returned.
+        """
         if self._timer is None:
             self.look()
         if self.count != seen or self.closed:
-            return
-        waiter = self._loop.create_future()
-        self._waiters.add(waiter)
+            return None
+        waiter = waiter or self._loop.create_future()
+        self._waiters[waiter] = concerns
         delay = _MAX_WAIT_SECONDS if seconds is None else min(seconds, _MAX_WAIT_SECONDS)
         timer = self._loop.call_later(delay, _release, waiter)
         if self._timer is None and self._log is not None:
             self._begin(self._log)
         try:
-            await waiter
+            return await waiter
         finally:
             timer.cancel()
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
 
     def close(self) -> None:
         """Wake everybody for good."""
         self.closed = True
         for waiter in self._waiters:
             _release(waiter)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._catching_up):
+            if timer is not None:
+                timer.cancel()
         if self._bell is not None:
             self._loop.remove_reader(self._bell.descriptor)
             self._bell.close()
             self._bell = None
+
+    def _catch_up(self) -> None:
+        self._catching_up = None
+        self.look()
 
     def _begin(self, log: str) -> None:
         self._quiet = 0
@@ -148,6 +180,6 @@ class Changes:
             self._timer = None
 
 
-def _release(waiter: asyncio.Future[None]) -> None:
+def _release(waiter: Waiter) -> None:
     if not waiter.done():
         waiter.set_result(None)
