@@ -7,7 +7,19 @@ from echelon.kv.codec import VERSIONSTAMP as VERSIONSTAMP
 from echelon.kv.codec import Key as Key
 from echelon.kv.entry import Entry as Entry
 from echelon.kv.listing import Listing as Listing
+from echelon.kv.maintenance import Stats as Stats
 from echelon.kv.opening import open_kv as open_kv
 from echelon.kv.store import Kv as Kv
 
-__all__ = ["U64", "VERSIONSTAMP", "Atomic", "CommitResult", "Entry", "Key", "Kv", "Listing", "open_kv"]
+__all__ = [
+    "U64",
+    "VERSIONSTAMP",
+    "Atomic",
+    "CommitResult",
+    "Entry",
+    "Key",
+    "Kv",
+    "Listing",
+    "Stats",
+    "open_kv",
+]

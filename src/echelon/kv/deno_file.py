@@ -14,7 +14,7 @@ from echelon.errors import KvStorageError, KvValueError
 from echelon.kv import limits, v8
 from echelon.kv.backend import Commit, Durability, Enqueue, Mutation
 from echelon.kv.codec import Encoding, decode_value, to_v8
-from echelon.kv.deno_queue import NEXT_DUE, DenoQueue
+from echelon.kv.deno_queue import COUNT, NEXT_DUE, DenoQueue, find_faults
 from echelon.kv.sqlite import SqliteBackend
 from echelon.kv.sqlite_layout import Layout
 from echelon.kv.sqlite_native import APPLICATION_ID, is_deno
@@ -150,6 +150,14 @@ version = excluded.version, expiration_ms = excluded.expiration_ms
 delete from kv where k in (
     select k from kv where expiration_ms >= 0 and expiration_ms <= ?1 order by expiration_ms limit ?2)
 """,
+    count_entries="""
+select count(*) filter (where expiration_ms < 0 or expiration_ms > ?1),
+count(*) filter (where expiration_ms >= 0 and expiration_ms <= ?1),
+coalesce(sum(length(k) + length(v)) filter (where expiration_ms < 0 or expiration_ms > ?1), 0) from kv
+""",
+    count_messages=COUNT,
+    scan=f"select k, {_VALUE}, {_VERSION} from kv",
+    find_faults_of_queue=find_faults,
 )
 
 

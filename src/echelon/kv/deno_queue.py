@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ import msgspec
 from echelon.errors import KvError
 from echelon.kv import v8
 from echelon.kv.backend import Enqueue, Fate, Lease, Message, Settlement
-from echelon.kv.codec import Encoding
+from echelon.kv.codec import Encoding, decode_key
 from echelon.kv.sqlite_layout import Execute
 
 T = TypeVar("T")
@@ -38,6 +38,13 @@ select cast(min(due) as integer) from (
     union all select * from (
         select deadline + {DENO_GRACE} from queue_running where not ({_OURS}) order by deadline limit 1))
 """
+
+COUNT: Final = f"""
+select (select count(*) from queue) + (select count(*) from queue_running),
+(select count(*) from queue where ts <= ?1) + (select count(*) from queue_running where deadline <= ?1 and {_OURS}),
+(select count(*) from queue_running where not (deadline <= ?1 and {_OURS}))
+"""
+"""How many messages there are, how many are due, and how many are leased."""
 
 _REST: Final = "cast(data as blob), cast(backoff_schedule as text), cast(keys_if_undelivered as text)"
 _DUE: Final = f"""
@@ -196,3 +203,17 @@ def _from_json(decoder: msgspec.json.Decoder[T], text: str) -> T | None:
         return decoder.decode(text)
     except msgspec.DecodeError:
         return None
+
+
+def find_faults(execute: Execute) -> Iterator[str]:
+    """Yield a sentence for each message that cannot be read."""
+    for table, column in _TIMES.items():
+        for row in execute(f"select '{table}', {column}, id, {_REST} from {table}"):
+            data, waits, keys = row[3:]
+            try:
+                v8.decode(data)
+                _waits.decode(waits)
+                for key in _keys.decode(keys):
+                    decode_key(bytes(key))
+            except (KvError, msgspec.DecodeError) as exc:
+                yield f"the message {row[2]!r:.80} cannot be read: {exc}"

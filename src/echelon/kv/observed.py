@@ -27,7 +27,7 @@ class ObservedBackend:
     """Passes everything on to another Backend and reports it; a store without telemetry does without this."""
 
     def __init__(self, backend: Backend, telemetry: Telemetry) -> None:
-        self._backend = backend
+        self._backend = self.inner = backend
         self._telemetry = telemetry
 
     async def read(self, ranges: Sequence[KeyRange]) -> list[list[Record]]:

@@ -31,10 +31,12 @@ from echelon.kv.backend import (
     Settlement,
     ValueFormat,
 )
+from echelon.kv.maintenance import Progress, Stats
 from echelon.kv.sqlite_changes import Changes, Waiter
 from echelon.kv.sqlite_commit import Applier, Dequeue, Operation, Outcome, Sweep
 from echelon.kv.sqlite_file import MEMORY, Connections, check_path, open_connections, storage_error
 from echelon.kv.sqlite_layout import Layout
+from echelon.kv.sqlite_maintenance import Maintenance
 from echelon.kv.sqlite_native import NATIVE
 from echelon.kv.sqlite_reader import Reader, load_row
 from echelon.kv.sqlite_writer import Writer
@@ -60,6 +62,7 @@ class SqliteBackend:
         self._writer = (
             None if in_memory else Writer(connections, self._applier, self._changes.tell, layout.breather)
         )
+        self._maintenance = Maintenance(self._path, layout, connections.reader)
         self._takings: set[Taking] = set()
         self._hungry: dict[Waiter, Dequeue] = {}
         self._inline = durability == "normal"
@@ -163,6 +166,18 @@ class SqliteBackend:
             return min(max(wait, limits.MIN_SWEEP_SECONDS), limits.MAX_SWEEP_SECONDS)
         removed = await self._submit(Sweep())
         return 0.0 if removed == limits.MAX_SWEEP_ENTRIES else limits.MIN_SWEEP_SECONDS
+
+    async def backup(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """See Maintained."""
+        await self._maintenance.backup(path, progress)
+
+    async def check(self) -> list[str]:
+        """See Maintained."""
+        return await self._maintenance.check()
+
+    async def stats(self) -> Stats:
+        """See Maintained."""
+        return await self._maintenance.stats()
 
     async def close(self) -> None:
         """See Backend."""

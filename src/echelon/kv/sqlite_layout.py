@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,3 +83,17 @@ class Layout:
     delete: str
     sweep: str
     """Removes at most ?2 entries that expired before or at ?1."""
+
+    # Maintenance; ?1 is the time
+
+    count_entries: str
+    """How many entries live, how many have expired, and the bytes of those that live."""
+
+    count_messages: str
+    """How many messages there are, how many are due, and how many are leased."""
+
+    scan: str
+    """key, value, encoding, version of every entry."""
+
+    find_faults_of_queue: Callable[[Execute], Iterator[str]]
+    """Yields a sentence for each message that is damaged."""

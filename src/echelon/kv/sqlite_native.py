@@ -8,7 +8,7 @@ import apsw
 
 from echelon.errors import KvStorageError
 from echelon.kv.sqlite_layout import Layout
-from echelon.kv.sqlite_queue import NEXT_DUE, Queue
+from echelon.kv.sqlite_queue import NEXT_DUE, Queue, find_faults
 
 APPLICATION_ID: Final = 0x45434B56
 """The letters ECKV in the file's header: how a store is told from any other SQLite database."""
@@ -93,4 +93,14 @@ version = excluded.version, expires = excluded.expires
 """,
     delete="delete from kv where key = ?1",
     sweep="delete from kv where key in (select key from kv where expires <= ?1 order by expires limit ?2)",
+    count_entries="""
+select count(*) filter (where expires is null or expires > ?1), count(*) filter (where expires <= ?1),
+coalesce(sum(length(key) + length(value)) filter (where expires is null or expires > ?1), 0) from kv
+""",
+    count_messages="""
+select count(*), count(*) filter (where due <= ?1), count(*) filter (where token is not null and due > ?1)
+from queue
+""",
+    scan="select key, value, encoding, version from kv",
+    find_faults_of_queue=find_faults,
 )

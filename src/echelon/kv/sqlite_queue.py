@@ -7,12 +7,14 @@ lease that runs out needs nobody to notice it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
+from echelon.errors import KvError
 from echelon.kv.backend import Enqueue, Fate, Lease, Message, Settlement
+from echelon.kv.codec import decode_key, decode_value
 
 NEXT_DUE: Final = "select min(due) from queue"
 
@@ -21,6 +23,7 @@ _DUE: Final = """
 select id, due, payload, encoding, backoff, undelivered, attempts from queue
 where due <= ? order by due, id limit ?
 """
+_SCAN: Final = "select id, payload, encoding, backoff, undelivered, attempts, token from queue"
 _LEASE: Final = "update queue set due = ?, token = ?, attempts = attempts + 1 where id = ?"
 _HOLDS: Final = "select 1 from queue where id = ? and token = ?"
 _SETTLE: Final[dict[Fate, str]] = {
@@ -69,3 +72,18 @@ class Queue:
         """Decide on a message whose lease holds."""
         lease, fate, at = settlement
         self._execute(_SETTLE[fate], (at, lease.id))
+
+
+def find_faults(execute: Callable[..., Any]) -> Iterator[str]:
+    """Yield a sentence for each message that cannot be read."""
+    for number, payload, encoding, backoff, undelivered, attempts, token in execute(_SCAN):
+        name = f"the message {number}"
+        try:
+            decode_value(payload, encoding)
+            _decode_backoff(backoff)
+            for key in _decode_keys(undelivered):
+                decode_key(key)
+        except (KvError, msgspec.DecodeError) as exc:
+            yield f"{name} cannot be read: {exc}"
+        if attempts < (token is not None):
+            yield f"{name} was delivered {attempts} times, and yet it is leased"

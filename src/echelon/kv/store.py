@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import os
 import warnings
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -26,6 +27,7 @@ from echelon.kv.codec import Key, convert_value, decode_value, make_encoder
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.keys import encode_for_read, encode_for_write
 from echelon.kv.listing import Listing, check_count, resume, select
+from echelon.kv.maintenance import Progress, Stats, require_maintained
 from echelon.kv.queue import Handler, Listener
 from echelon.kv.sweeper import Sweeper
 
@@ -231,6 +233,25 @@ class Kv:
             await listener.run()
         finally:
             self._listeners.discard(listener)
+
+    async def backup(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """Copy the store, as it is at one moment, to a new file, while it goes on being written.
+
+        `progress` is called with the bytes that are done and those there are. Raises KvUsageError when there is
+        a file already or the engine cannot do it, KvStorageError when the copy cannot be written.
+        """
+        self._require_open()
+        await require_maintained(self._backend).backup(path, progress)
+
+    async def check(self) -> builtins.list[str]:
+        """Return what is wrong with the store, a sentence for each fault; raises KvUsageError as `backup()`."""
+        self._require_open()
+        return await require_maintained(self._backend).check()
+
+    async def stats(self) -> Stats:
+        """Count entries and messages; reads the whole store. Raises KvUsageError as `backup()`."""
+        self._require_open()
+        return await require_maintained(self._backend).stats()
 
     async def close(self) -> None:
         """Give back what listeners handle, finish the writes that were accepted, then close.
