@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import sys
 import time
 from array import array
 from collections.abc import AsyncIterator
@@ -411,6 +413,12 @@ async def test_messages_change_hands(deno: Deno, path: Path, engine: SqliteBacke
     assert execute(path, "select * from queue union all select * from queue_running") == []
 
 
+def test_waiting_for_deno_is_documented() -> None:
+    """The documentation has the time that the code waits."""
+    page = Path(__file__).parents[2] / "docs" / "kv.md"
+    assert f"due here {DENO_GRACE // 1000} seconds after" in page.read_text()
+
+
 async def test_lost_messages(path: Path, engine: SqliteBackend) -> None:
     """A lease of Deno is left alone long after its end, since Deno never extends one; then the message is lost."""
     row = "insert into queue_running values (?, ?, x'ff0f30', '[5]', '[[2,97,0]]')"
@@ -494,6 +502,17 @@ async def test_files_of_an_older_deno(deno: Deno, path: Path) -> None:
         await kv.set(("k",), "new", expire_in=timedelta(hours=1))
     await deno.run(OPEN, str(path))
     assert await deno.run('return (await state.kv.get(["k"])).value;') == "new"
+
+
+async def test_killed_writers(path: Path) -> None:
+    """After a kill -9 at any moment every acknowledged commit is there, whole, and the file is sound."""
+    driver = Path(__file__).with_name("crash_driver.py")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, driver, path, "25", "full", "deno", stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output
+    assert json.loads(output)["acknowledged"] > 50
 
 
 async def refuses(path: Path, **options: Any) -> str:
