@@ -332,6 +332,15 @@ def test_references_cannot_multiply() -> None:
     views = "42 e807" + "00" * 1000 + "5e 01 56 42 00 e807 00" * 2000
     with pytest.raises(KvValueError, match="shared too often"):
         v8.decode(data(f"41 d10f {views} 24 00 d10f"))
+    thousand = "e807"
+    for first in (
+        f"73 22 {thousand}" + "61" * 1000,
+        f"7a d00f {'01' * 1000}",
+        f"61 {thousand} 40 00 {thousand}",
+    ):
+        many = f"41 d10f {first} {'5e 01' * 2000} 24 00 d10f"
+        with pytest.raises(KvValueError, match="shared too often"):
+            v8.decode(data(many))
     with pytest.raises(KvValueError, match="too large"):
         v8.decode(data("61 ffffffff0f 40 00 ffffffff0f"))
 

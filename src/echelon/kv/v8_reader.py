@@ -243,8 +243,8 @@ class Reader:
 
     def _sparse(self, depth: int) -> list[Any]:
         length = self._varint()
-        self._expand(length)
         state = self._begin(depth)
+        self._expand(length)
         items: list[Any] = [None] * length
         for name, item in self._properties(_END_SPARSE, depth + 1).items():
             index = int(name) if len(name) <= 10 and name.isascii() and name.isdigit() else length
@@ -299,6 +299,12 @@ class Reader:
         error = JsError(cast(ErrorName, name), texts.get(ERROR_MESSAGE), texts.get(ERROR_STACK), cause)
         return cast(JsError, self._end(state, depth, error))
 
+    def _boxed(self, read: Callable[[int], Any], depth: int) -> Any:
+        """Read an object of JavaScript that holds one scalar."""
+        start = self._at
+        value = read(depth)
+        return self._keep(value, self._at - start)
+
     def _regexp(self, depth: int) -> JsRegExp:
         source, bits = self._text(depth), self._varint()
         flags = "".join(flag for flag, bit in REGEXP_FLAGS.items() if bits & bit)
@@ -316,8 +322,7 @@ class Reader:
     # Bytes and arrays of numbers
 
     def _buffer(self, _depth: int) -> Any:
-        raw = self._take(self._varint())
-        return self._keep_buffer(raw)
+        return self._keep_buffer(self._take(self._varint()))
 
     def _resizable(self, _depth: int) -> Any:
         size = self._varint()
@@ -403,8 +408,8 @@ _TAGS: Final[dict[int, Callable[[Reader, int], Any]]] = {
     ord("y"): lambda reader, _depth: reader._keep(True),
     ord("x"): lambda reader, _depth: reader._keep(False),
     ord("n"): lambda reader, _depth: reader._keep(reader._double()),
-    ord("z"): lambda reader, depth: reader._keep(reader._bigint(depth)),
-    ord("s"): lambda reader, depth: reader._keep(reader._text(depth)),
+    ord("z"): lambda reader, depth: reader._boxed(reader._bigint, depth),
+    ord("s"): lambda reader, depth: reader._boxed(reader._text, depth),
     ord("R"): Reader._regexp,
     ord("r"): Reader._error,
     ord("B"): Reader._buffer,
