@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import struct
+import sys
 from array import array
 from collections import OrderedDict, UserDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -306,6 +309,20 @@ def test_depth() -> None:
         v8.decode(data(opened * 100 + "30" + closed * 100))
 
 
+def test_a_stack_that_is_nearly_full() -> None:
+    """Where a value does not fit on the stack it is refused, and not with an error of Python's."""
+    deepest = nest(limits.MAX_VALUE_DEPTH)
+    wire = v8.encode(deepest)
+
+    def call(levels: int, work: Callable[[], object]) -> object:
+        return call(levels - 1, work) if levels else work()
+
+    levels = sys.getrecursionlimit() - len(inspect.stack(0)) - 80
+    for work in (lambda: v8.encode(deepest), lambda: v8.decode(wire)):
+        with pytest.raises(KvValueError, match="nested too deeply"):
+            call(levels, work)
+
+
 def test_references_count_as_depth() -> None:
     """A reference cannot take a value deeper than it may be written."""
     tower = "4101" * 60 + "30" + "240001" * 60
@@ -316,6 +333,9 @@ def test_references_count_as_depth() -> None:
         inside = "4101" * levels + "5e01" + "240001" * levels
         with pytest.raises(KvValueError, match="nested too deeply"):
             v8.decode(data(f"4102 {tower} {inside} 240002"))
+    beside = f"4102 {tower} 4100240000 240002"  # what lies beside the tower makes it no lower
+    with pytest.raises(KvValueError, match="nested too deeply"):
+        v8.decode(data(f"4102 {beside} {'4101' * 39} 5e01 {'240001' * 39} 240002"))
     twice = "4101" * 39 + "5e01" + "240001" * 39
     third = "4101" + "5e3d" + "240001"  # the number of the array that holds the first reference
     with pytest.raises(KvValueError, match="nested too deeply"):
