@@ -432,6 +432,38 @@ async def test_host_resource_as_argument(runtime: Runtime, wat: Wat, file_class:
     assert await module.call("size", file) == 4
 
 
+async def test_resource_of_several_names(runtime: Runtime, wat: Wat, file_class: type[File]) -> None:
+    """A resource that goes by a second name, or is used by another interface, is the one that was offered."""
+    text = """(component
+      (import "acme:disk/files@1.0.0" (instance $files
+        (export "file" (type $file (sub resource)))
+        (export "document" (type $document (eq $file)))
+        (export "[method]file.size" (func (param "self" (borrow $file)) (result u32)))))
+      (alias export $files "document" (type $document))
+      (import "acme:disk/sizes@1.0.0" (instance $sizes
+        (export "file" (type $file (eq $document)))
+        (export "twice" (func (param "file" (borrow $file)) (result u32)))))
+      (alias export $files "[method]file.size" (func $size))
+      (alias export $sizes "twice" (func $twice))
+      (core func $size' (canon lower (func $size)))
+      (core func $twice' (canon lower (func $twice)))
+      (core func $drop (canon resource.drop $document))
+      (core module $m
+        (import "h" "size" (func $size (param i32) (result i32)))
+        (import "h" "twice" (func $twice (param i32) (result i32)))
+        (import "h" "drop" (func $drop (param i32)))
+        (func (export "f") (param i32) (result i32) (local $n i32)
+          (local.set $n (i32.add (call $size (local.get 0)) (call $twice (local.get 0))))
+          (call $drop (local.get 0)) (local.get $n)))
+      (core instance $i (instantiate $m (with "h" (instance
+        (export "size" (func $size')) (export "twice" (func $twice')) (export "drop" (func $drop))))))
+      (func (export "f") (param "file" (own $document)) (result u32) (canon lift (core func $i "f"))))"""
+    runtime.component_imports.add("acme:disk/sizes@1.0.0#twice", lambda file: 2 * file.size())
+    module = await runtime.load(wat(text))
+    assert await module.call("f", file_class("four")) == 12
+    assert file_class.closed == 1
+
+
 async def test_hoarding(runtime: Runtime, wat: Wat, file_class: type[File]) -> None:
     """A guest cannot hold objects of the host without end; all are closed with it."""
     module = await runtime.load(wat(FILES), limits=Limits(host_calls=100_000, time=20))

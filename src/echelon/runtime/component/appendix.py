@@ -89,6 +89,7 @@ class _Writer:
         self._sections = Sections(spaces)
         self._types = TypeWriter(self._sections, prefix)
         self._memories: dict[int, int] = {}
+        self._makers: dict[int, int | None] = {}
         self._reallocs: dict[int, str] = {}
         self._post_returns: dict[int, str] = {}
         self._note = 0
@@ -122,8 +123,10 @@ class _Writer:
         usable: list[tuple[str, Lift, int]] = []
         for name, lift in tracing.exported_lifts(self._data, self._spaces):
             memory = self._memory_of(lift)
-            if memory is not None and len(usable) < MAX_FUNCTIONS:
+            if memory is not None:
                 usable.append((name, lift, memory))
+            if len(usable) == MAX_FUNCTIONS:
+                break
         self._write_post_returns([lift for _, lift, _ in usable])
         written: dict[str, SecondForm] = {}
         for name, lift, memory in usable:
@@ -140,9 +143,9 @@ class _Writer:
         takes, gives = _numbers_in(lift.type)
         if not (takes or gives) or lift.memory is None or (takes and lift.realloc is None):
             return None
-        if lift.memory >= len(self._spaces.memories):
-            return None
-        maker = tracing.maker_of(self._spaces, *self._spaces.memories[lift.memory])
+        if lift.memory not in self._makers:
+            self._makers[lift.memory] = tracing.maker_of_memory(self._spaces, lift.memory)
+        maker = self._makers[lift.memory]
         return None if maker is None else self._memories.get(maker)
 
     def _write_post_returns(self, lifts: list[Lift]) -> None:

@@ -141,7 +141,7 @@ class _Reader:
     def _interface(self, name: str, handle: Any, count: Any, nth: Any, *, host: bool) -> Interface:
         """Read one level of names: resources first, because what names them may come before them."""
         resources = [
-            self._resource(item.of.any, item_name, host=host)
+            (item_name, self._resource(item.of.any, item_name, host=host))
             for item_name, item in self._items(handle, count, nth)
             if item.kind == _ITEM_RESOURCE
         ]

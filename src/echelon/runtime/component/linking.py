@@ -110,6 +110,7 @@ class _Definer:
     ) -> None:
         self._engine, self._providers, self._calls = engine, providers, calls
         self._missing: list[str] = []
+        self._known: set[ResourceType] = set()
         self.callbacks: list[Any] = []
         self.has_host = False
 
@@ -143,11 +144,12 @@ class _Definer:
             native.lib.wasmtime_component_linker_instance_delete(out[0])
 
     def _define(self, place: Any, interface: Interface) -> None:
-        for resource in interface.resources:
-            if any(p.has_resource(interface.name, resource.name) for p in self._providers):
-                self._add_resource(place, resource)
+        for name, resource in interface.resources:
+            if resource in self._known or any(p.has_resource(interface.name, name) for p in self._providers):
+                self._known.add(resource)
+                self._add_resource(place, name, resource)
             else:
-                self._missing.append(f'the resource "{qualified(interface.name, resource.name)}"')
+                self._missing.append(f'the resource "{qualified(interface.name, name)}"')
         for name, type_ in interface.functions:
             found = next(
                 (f for p in self._providers if (f := p.find(interface.name, name)) is not None), None
@@ -167,8 +169,8 @@ class _Definer:
         number = native.ffi.cast("uintptr_t", native.lib.wasmtime_context_get_data(context))
         return self._calls[int(number)]
 
-    def _add_resource(self, place: Any, resource: ResourceType) -> None:
-        native, name = self._engine.native, resource.name.encode()
+    def _add_resource(self, place: Any, name: str, resource: ResourceType) -> None:
+        native, text = self._engine.native, name.encode()
         null = native.null
         self.has_host = True
 
@@ -184,7 +186,7 @@ class _Definer:
         self.callbacks.append(callback)
         handle = native.lib.wasmtime_component_resource_type_new_host(resource.number)
         error = native.lib.wasmtime_component_linker_instance_add_resource(
-            place, name, len(name), handle, callback, null, null
+            place, text, len(text), handle, callback, null, null
         )
         native.lib.wasmtime_component_resource_type_delete(handle)
         self._check(error)

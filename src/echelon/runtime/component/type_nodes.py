@@ -108,11 +108,12 @@ class Scope:
     instances: list[Exports] = field(default_factory=list)
 
     def up(self, levels: int) -> Scope:
-        scope: Scope | None = self
-        for _ in range(levels):
-            scope = None if scope is None else scope.outer
-        if scope is None:
-            raise Unfamiliar("an alias of what is outside")
+        """Return the scope so many levels outside."""
+        scope = self
+        while levels:
+            if scope.outer is None:
+                raise Unfamiliar("an alias of what is outside")
+            scope, levels = scope.outer, levels - 1
         return scope
 
     def type_at(self, index: int) -> Entry:

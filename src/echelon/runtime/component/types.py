@@ -139,11 +139,14 @@ class FunctionType:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What an import or export named `name` holds; the name is empty for what stands at the top level."""
+    """What an import or export named `name` holds; the name is empty for what stands at the top level.
+
+    A resource may have several names.
+    """
 
     name: str
     functions: tuple[tuple[str, FunctionType], ...]
-    resources: tuple[ResourceType, ...] = ()
+    resources: tuple[tuple[str, ResourceType], ...] = ()
     others: tuple[str, ...] = ()
     """Names of what only a component could provide: modules, components and nested instances."""
 
