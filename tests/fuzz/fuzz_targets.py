@@ -28,6 +28,7 @@ from echelon.runtime import binary, declarations, demangle, dwarf, http_guest, l
 from echelon.runtime.abi import Guest
 from echelon.runtime.assemblyscript import AssemblyScript
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
+from echelon.runtime.component.loading import LoadedComponent, read_component
 from echelon.runtime.demangle.cursor import MAX_WORK
 from echelon.runtime.frames import Reader
 from echelon.runtime.guest_kit import GuestKit
@@ -83,6 +84,19 @@ def module(data: bytes) -> None:
         for start, end in loaded.info.bodies[:8]:
             with contextlib.suppress(InvalidModule):  # no engine has validated these bodies
                 binary.grows_memory(loaded.wasm, loaded.info, (start + end) // 2)
+
+
+def component(data: bytes) -> LoadedComponent | None:
+    """Read a component behind its magic number, and write what would be appended to it."""
+    try:
+        loaded = read_component(binary.COMPONENT_MAGIC + data, "sha256:" + "0" * 64, ())
+    except InvalidModule as exc:
+        if not str(exc):
+            raise AssertionError("an error without a message") from exc
+        return None
+    if any(len(addition) > 4 << 20 for addition in loaded.additions):
+        raise AssertionError("an appendix without end")
+    return loaded
 
 
 # Signatures ---------------------------------------------------------------------------------------------
@@ -319,6 +333,7 @@ def v8_value(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], object]] = {
     "load": load,
     "module": module,
+    "component": component,
     "typed": typed,
     "declared": declared,
     "codec": codec,

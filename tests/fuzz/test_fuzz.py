@@ -15,6 +15,7 @@ import fuzz_targets
 import pytest
 from fuzz_targets import (
     TARGETS,
+    component,
     declared,
     lift,
     linear,
@@ -67,10 +68,39 @@ def _modules() -> list[bytes]:
 MODULES = _modules()
 
 
+COMPONENT = """(component
+  (import "acme:x/types@1.0.0" (instance $types
+    (type $blob' (record (field "data" (list u8)) (field "kind" (option (list u16)))))
+    (export "blob" (type $blob (eq $blob'))) (type $many' (list $blob)) (export "many" (type (eq $many')))
+    (export "thing" (type $thing (sub resource)))
+    (export "[method]thing.put" (func (param "self" (borrow $thing)) (param "x" $blob)))))
+  (alias export $types "many" (type $many))
+  (alias export $types "thing" (type $thing))
+  (alias export $types "[method]thing.put" (func $put))
+  (core module $m (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+    (func (export "post") (param i32))
+    (func (export "f") (param i32 i32 i32) (result i32) (i32.const 16)))
+  (core instance $i (instantiate $m))
+  (core func $put' (canon lower (func $put) (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (core func (canon resource.drop $thing))
+  (core instance $named (export "put" (func $put')) (export "memory" (memory $i "memory")))
+  (func $f (param "x" (borrow $thing)) (param "y" $many) (result $many)
+    (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))
+      (post-return (core func $i "post"))))
+  (component $names
+    (import "import-type-thing" (type $r (sub resource)))
+    (import "import-func-f" (func $f (param "x" (borrow $r)) (result (list u8))))
+    (export "f" (func $f)))
+  (export "f" (func $f)))"""
+
+COMPONENTS = [native.load().wat2wasm(COMPONENT)[8:]]
+
+
 @st.composite
-def mutated(draw: st.DrawFn) -> bytes:
+def mutated(draw: st.DrawFn, valid: list[bytes] = MODULES) -> bytes:
     """Valid modules with bytes changed, added, removed, repeated or moved."""
-    data = bytearray(draw(st.sampled_from(MODULES)))
+    data = bytearray(draw(st.sampled_from(valid)))
     for _ in range(draw(st.integers(1, 6))):
         place = draw(st.integers(0, max(0, len(data) - 1)))
         match draw(st.integers(0, 5)):
@@ -115,9 +145,26 @@ def test_any_sections(sections: list[tuple[int, bytes]]) -> None:
     module(b"".join(bytes([number]) + binary.leb(len(content)) + content for number, content in sections))
 
 
+@fuzzed
+@given(mutated(COMPONENTS))
+def test_mutated_components(data: bytes) -> None:
+    """A component that was changed anywhere is read, or refused as ours, with an appendix or without."""
+    component(data)
+
+
+@fuzzed
+@given(st.lists(st.tuples(st.integers(0, 13), st.binary(max_size=60)), max_size=12))
+def test_any_component(sections: list[tuple[int, bytes]]) -> None:
+    """The same for sections of any number and content, each as long as it says."""
+    component(b"".join(bytes([number]) + binary.leb(len(content)) + content for number, content in sections))
+
+
 def test_modules_are_read_whole() -> None:
     """What is mutated above is valid before."""
     assert all(load(data) is not None for data in MODULES)
+    found = component(COMPONENTS[0])
+    assert found is not None
+    assert list(found.appendix.functions) == ["f"]
 
 
 # Signatures ---------------------------------------------------------------------------------------------
