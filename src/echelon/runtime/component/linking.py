@@ -26,8 +26,8 @@ class ComponentLinked(linking.Linked):
     exports: dict[str, Any]
     memories: tuple[str, ...] = ()
     """Names under which core instances export the component's memories."""
-    places: dict[str, int] = field(default_factory=dict)
-    """The number of the core instance that exports each, which is the same in every store."""
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """What the engine keeps in the handle of each, as far as it was looked up."""
 
     def close(self) -> None:
         lib = self.engine.native.lib

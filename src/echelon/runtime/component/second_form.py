@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from echelon.runtime.component import lists
+from echelon.runtime.component.lower_plain import FORMATS
 from echelon.runtime.component.plans import ComponentPlan
 from echelon.runtime.component.second_types import as_places, in_memory, takes_host_objects
-from echelon.runtime.component.types import ComponentType, FunctionType, Primitive
+from echelon.runtime.component.types import ComponentType, FunctionType, ListInMemory, Primitive
 from echelon.runtime.memory import Memory, OutOfBounds
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class SecondPlan:
     `_whole` takes and returns places; `_light` is for arguments that are not worth it, and returns places only.
     """
 
-    __slots__ = ("_light", "_memory", "_post_return", "_realloc", "_takes", "_whole")
+    __slots__ = ("_light", "_memory", "_post_return", "_realloc", "_takes", "_whole", "_widths")
 
     def __init__(self, plan: ComponentPlan, form: SecondForm) -> None:
         function, shown = plan.type, plan.name
@@ -67,6 +68,7 @@ class SecondPlan:
         self._post_return = None if form.post_return is None else ComponentPlan(form.post_return, _NOTHING)
         # A handle of the host is made when the arguments are laid out, which may be done twice.
         self._takes = self._realloc is not None and not takes_host_objects(function)
+        self._widths = _widths(function, self._whole.type)
 
     def is_in(self, instance: ComponentInstance) -> bool:
         """Tell whether an instance has this form: the engine may have refused it."""
@@ -91,7 +93,7 @@ class SecondPlan:
         """Return the form to call, and its arguments."""
         if self._realloc is None:  # it takes no lists
             return self._whole, self._whole.lower(instance, arguments)
-        if self._takes:
+        if self._takes and not self._is_light(arguments):
             try:
                 arena = self._whole.lower(instance, arguments)
             except lists.OneByOne:
@@ -100,6 +102,16 @@ class SecondPlan:
                 return self._whole, arena
         plan = self._light or plain
         return plan, plan.lower(instance, arguments)
+
+    def _is_light(self, arguments: Sequence[Any]) -> bool:
+        """Tell at a glance whether lists are not worth a place; only where no list is inside something else."""
+        if self._widths is None:
+            return False
+        try:
+            sizes = [len(arguments[place]) * width for place, width in self._widths]
+        except TypeError:
+            return False
+        return sum(sizes) < _WORTH * len(sizes)
 
     async def _place(
         self, instance: ComponentInstance, realloc: ComponentPlan, arena: Arena, memory: Memory
@@ -118,3 +130,14 @@ class SecondPlan:
             except OutOfBounds:
                 raise lists.broken("realloc return: beyond end of memory") from None
             _u32(room, at, pointer)
+
+
+def _widths(plain: FunctionType, whole: FunctionType) -> list[tuple[int, int]] | None:
+    """Return place and bytes for each number of the parameters that are lists; None if one has lists inside."""
+    found = []
+    for place, ((_, before), (_, param)) in enumerate(zip(plain.params, whole.params, strict=True)):
+        if isinstance(param, ListInMemory):
+            found.append((place, struct.calcsize("<" + FORMATS[param.item.name])))
+        elif before != param:
+            return None
+    return found
