@@ -147,7 +147,7 @@ async def test_the_process_may_read_its_toolchain_and_nothing_else(
     command = [
         str(folder / "worker.mjs") if part == str(process.WORKER) else part for part in settings.command()
     ]
-    command[-1] = str(port)
+    command.append(str(port))
     started = await asyncio.create_subprocess_exec(
         *command, env=settings.environ(), cwd=folder, stdout=asyncio.subprocess.PIPE
     )

@@ -365,7 +365,8 @@ def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
         elif signature is None:
             if compiled.lines is None:  # which would lie if the exports had other names
                 wasm = declarations.collect(wasm, work.compiler.name)
-            signature, _ = exports.read(wasm, binary.parse(wasm))
+            found, _ = exports.read(wasm, binary.parse(wasm))
+            signature = found if found.exports else None
         else:
             binary.parse(wasm)
     except (InvalidModule, ValueError) as exc:
@@ -375,7 +376,7 @@ def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
         digest=digest_of(wasm),
         language=work.compiler.name,
         diagnostics=diagnostics,
-        signature=signature if signature and signature.exports else None,
+        signature=signature,
         compiler=f"{work.compiler.name} {work.probe.version}",
         optimize=work.optimize,
         source_digest=f"sha256:{work.origin}",

@@ -85,7 +85,8 @@ class AssemblyScript(Compiler):
             )
         if not TYPESCRIPT.installed(self._home):
             return Probe(False, version, install=TYPESCRIPT.command, detail="the compiler is not installed")
-        revision = hashlib.sha256(WORKER.read_bytes() + KIT.read_bytes()).hexdigest()[:16]
+        sources = b"".join(path.read_bytes() for path in (WORKER, *KIT))
+        revision = hashlib.sha256(sources).hexdigest()[:16]
         return Probe(True, version, revision, detail=f"{runtime.kind} {runtime.version}")
 
     async def warm(self) -> None:

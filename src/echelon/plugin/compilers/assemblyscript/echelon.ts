@@ -1,6 +1,10 @@
 // The guest kit: what a TypeScript guest may ask of its host. `import { env, log, file } from "echelon"`.
 // Text crosses as UTF-8. The host keeps the result of its last call until `take` copies it into this memory.
 
+import { Json } from "echelon/json";
+
+export { Json };
+
 // @ts-ignore: decorator
 @external("echelon", "env_get")
 declare function envGet(name: usize, length: i32): i32;
@@ -214,6 +218,11 @@ export namespace http {
     text(): string {
       return String.UTF8.decode(this.body);
     }
+
+    /** Return the body as JSON; throws when it is none. */
+    json(): Json {
+      return Json.parse(this.text());
+    }
   }
 
   export class Response {
@@ -229,6 +238,11 @@ export namespace http {
     response.headers.set("content-type", type);
     response.body = String.UTF8.encode(content);
     return response;
+  }
+
+  /** Return a response with a JSON body. */
+  export function json(content: Json, status: i32 = 200): Response {
+    return text(content.toString(), status, "application/json");
   }
 
   function decode(raw: ArrayBuffer): Request {
@@ -385,6 +399,10 @@ export namespace kv {
     /** Return a text, or any other value but bytes and numbers as JSON. */
     text(): string {
       return String.UTF8.decode(this.content);
+    }
+
+    json(): Json {
+      return Json.parse(this.text());
     }
 
     number(): u64 {
@@ -589,6 +607,11 @@ export namespace net {
       this.body = String.UTF8.encode(content);
       return this;
     }
+
+    /** Send JSON. */
+    json(content: Json): Request {
+      return this.text(content.toString(), "application/json");
+    }
   }
 
   export class Response {
@@ -604,6 +627,10 @@ export namespace net {
 
     text(): string {
       return String.UTF8.decode(this.body);
+    }
+
+    json(): Json {
+      return Json.parse(this.text());
     }
   }
 

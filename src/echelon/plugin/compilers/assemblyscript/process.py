@@ -29,7 +29,7 @@ from echelon.plugin.toolchain import Javascript, version_tuple
 
 HERE: Final = Path(__file__).resolve().parent
 WORKER: Final = HERE / "worker.mjs"
-KIT: Final = HERE / "echelon.ts"
+KIT: Final = (HERE / "echelon.ts", HERE / "json.ts")
 
 BOOT_SECONDS: Final = 60.0
 _HEAP_MIB: Final = 512
@@ -117,7 +117,7 @@ class Settings:
     def command(self) -> list[str]:
         """Return the command line, with every permission withheld but reading two folders."""
         heap = (f"--max-semi-space-size={_NURSERY_MIB}", f"--max-old-space-size={_HEAP_MIB}")
-        tail = [str(WORKER), str(self.toolchain), str(KIT)]
+        tail = [str(WORKER), str(self.toolchain)]
         if self.javascript.kind == "deno":
             flags: tuple[str, ...] = (
                 "--quiet", "--no-prompt", "--no-remote", "--no-config", "--no-lock", "--cached-only",

@@ -1,7 +1,7 @@
 // The AssemblyScript compiler as a process that stays: one JSON request a line on standard input, one JSON
 // answer a line on standard output. Every file it may read is in the request or in the toolchain's folder.
 //
-//   arguments: <folder of the toolchain> <file of the guest kit>
+//   argument: <folder of the toolchain>; the guest kit lies beside this file
 //   first line out: {"ready": true, "version": "0.28.20"}
 //   request:  {"id", "files": {path: text}, "entry": path, "optimize": 0..3, "shrink": 0..2, "names": bool, "output": bytes}
 //   answer:   {"id", "wasm": base64 | null, "lines": …, "diagnostics": […], "exports": […], "failure"?, "fatal"?}
@@ -17,7 +17,7 @@ import { pathToFileURL } from "node:url";
 // Standard output carries the protocol; what the compiler or Binaryen print must not get in between.
 for (const level of ["log", "info", "debug", "trace", "warn"]) console[level] = console.error;
 
-const [toolchain, kitFile] = process.argv.slice(2);
+const [toolchain] = process.argv.slice(2);
 const load = (path) => import(pathToFileURL(`${toolchain}/node_modules/${path}`).href);
 const compiler = await load("assemblyscript/dist/assemblyscript.js");
 const asc = await load("assemblyscript/dist/asc.js");
@@ -28,7 +28,8 @@ const RUNTIME = "rt/index-incremental";
 const MAX_DIAGNOSTICS = 100;
 const MAX_DEPTH = 8;
 const SEVERITIES = ["info", "info", "warning", "error"]; // pedantic, info, warning, error
-const libraryFiles = { __proto__: null, ...asc.libraryFiles, echelon: readFileSync(kitFile, "utf8") };
+const kit = (name) => readFileSync(new URL(name, import.meta.url), "utf8");
+const libraryFiles = { __proto__: null, ...asc.libraryFiles, echelon: kit("echelon.ts"), "echelon/json": kit("json.ts") };
 const [major, minor, patch] = asc.version.split(".").map((part) => parseInt(part, 10) | 0);
 
 /** The options of every compile. One set only: each would need its own parsed standard library (75 MB). */
@@ -115,6 +116,7 @@ function collect(program, found) {
   return errors;
 }
 
+const JSON_CLASS = `${LIBRARY}echelon/json/Json`;
 const NUMBERS = { isize: "i32", usize: "u32" };
 const CORE = new Set(["bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64"]);
 
@@ -137,6 +139,9 @@ function describeClass(found, program, depth) {
   const { id, prototype, internalName } = found;
   if (found === program.stringInstance) return { type: "str", wire: { kind: "string", id } };
   if (found === program.arrayBufferInstance) return { type: "bytes", wire: { kind: "buffer", id } };
+  if (internalName === JSON_CLASS) {
+    return { type: "json", wire: { kind: "json", id, item: { kind: "string", id: program.stringInstance.id } } };
+  }
   const kinds = new Map([[program.arrayPrototype, "array"], [program.staticArrayPrototype, "static"]]);
   const kind = kinds.get(prototype) ?? (internalName.startsWith("~lib/typedarray/") ? "view" : null);
   if (kind === null) throw new Error("an instance of a class cannot leave the module; return a string, a number or an array");
