@@ -1,6 +1,6 @@
 """Kills a writing process at random moments, again and again, and checks what it left.
 
-usage: crash_driver.py PATH ROUNDS DURABILITY [FORMAT]. Prints one JSON object of counts; exits 1 with the first loss.
+usage: crash_driver.py PATH ROUNDS DURABILITY. Prints one JSON object of counts; exits 1 with the first loss.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ import apsw
 
 from echelon.kv import Kv, open_kv
 from echelon.kv.backend import Durability
-from echelon.kv.opening import Format
 
 ACK = struct.Struct(">Q")
 TASKS = 8
-FORMAT: Format = "deno" if sys.argv[4:] == ["deno"] else "echelon"
 
 
 async def write(kv: Kv, task: int, pipe: int, first: int) -> None:
@@ -41,7 +39,7 @@ async def write(kv: Kv, task: int, pipe: int, first: int) -> None:
 
 
 async def run_writer(path: str, durability: Durability, pipe: int, first: int) -> None:
-    async with open_kv(path, durability=durability, format=FORMAT) as kv:
+    async with open_kv(path, durability=durability) as kv:
         await asyncio.gather(*(write(kv, task, pipe, first) for task in range(TASKS)))
 
 
@@ -68,7 +66,7 @@ def crash(path: str, durability: Durability, first: int) -> list[int]:
 
 async def check(path: str, acknowledged: set[int]) -> int:
     """Compare the store with what was acknowledged; return the number of commits in it."""
-    async with open_kv(path, format=FORMAT) as kv:
+    async with open_kv(path) as kv:
         left = {entry.key[1]: len(entry.value) async for entry in kv.list(prefix=("a",))}
         right = {entry.key[1]: entry.value async for entry in kv.list(prefix=("b",))}
         gone = {entry.key[1] async for entry in kv.list(prefix=("gone",))}
