@@ -190,8 +190,12 @@ def test_one_module_knows_cffi() -> None:
             name_of(path) == "runtime.native"
             or not used & {"cffi", "wasmtime", "ctypes"}
             or (
-                (name_of(path) in ("runtime.filesystem", "kv.bell") or name_of(path).startswith("plugin.sandbox."))
-                and used & {"cffi", "wasmtime", "ctypes"} == {"ctypes"}  # system calls that Python does not offer
+                (
+                    name_of(path) in ("runtime.filesystem", "kv.bell")
+                    or name_of(path).startswith("plugin.sandbox.")
+                )
+                and used & {"cffi", "wasmtime", "ctypes"}
+                == {"ctypes"}  # system calls that Python does not offer
             )
         ), path
 
