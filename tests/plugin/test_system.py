@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from echelon.errors import ConfigError
-from echelon.plugin import system
-from echelon.plugin.generator import Generator, default_compilers
+from echelon.plugin import languages, system
+from echelon.plugin.generator import Generator
 
 PACKAGE = """
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
@@ -54,7 +54,7 @@ def test_an_installed_compiler_is_found(package: Path) -> None:
     """Installing a package is all it takes; its name and version are known."""
     (plugin,) = system.load(system.COMPILERS)
     assert (plugin.name, plugin.origin) == ("nothing", "nothing-lang 2.5")
-    assert "nothing" in [compiler.name for compiler in default_compilers()]
+    assert "nothing" in [compiler.name for compiler in languages.compilers()]
 
 
 async def test_an_installed_compiler_compiles(package: Path, tmp_path: Path) -> None:
