@@ -55,7 +55,6 @@ async def fail(value: Any) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short leases, so that a test need not wait seconds."""
     monkeypatch.setattr("echelon.kv.limits.MAX_LEASE_SECONDS", 0.4)
-    monkeypatch.setattr("echelon.kv.queue._BEAT_SECONDS", 0.1)
 
 
 async def counts(kv: Kv) -> tuple[int, int]:

@@ -26,7 +26,9 @@ Handler = Callable[[Any], Awaitable[object]]
 Load = Callable[[Message], Any]
 """Makes the value of a message; raises KvError."""
 
-_BEAT_SECONDS: Final = limits.MAX_LEASE_SECONDS / 4
+_BEATS: Final = 4
+"""How often a lease is renewed before it would run out."""
+
 _PAUSE_SECONDS: Final = 1.0
 """How long to wait after the engine failed."""
 
@@ -201,10 +203,11 @@ class Listener:
 
     async def _beat(self) -> None:
         """Renew the leases of handlers that take long."""
+        beat = limits.MAX_LEASE_SECONDS / _BEATS
         while True:
-            await asyncio.sleep(_BEAT_SECONDS)
+            await asyncio.sleep(beat)
             now = time.monotonic()
-            old = [delivery for delivery in self._deliveries if now - delivery.renewed >= _BEAT_SECONDS]
+            old = [delivery for delivery in self._deliveries if now - delivery.renewed >= beat]
             await asyncio.gather(*(self._renew(delivery) for delivery in old if not delivery.is_settling))
 
     async def _renew(self, delivery: _Delivery) -> None:
