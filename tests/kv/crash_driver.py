@@ -67,7 +67,7 @@ def crash(path: str, durability: Durability, first: int) -> set[int]:
         time.sleep(random.uniform(0, 0.02))  # perhaps while it opens the store
     else:
         data = os.read(read_end, ACK.size)
-        time.sleep(random.uniform(0, 0.05))
+        time.sleep(random.uniform(0, 0.03))
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:

@@ -490,6 +490,19 @@ async def test_long_log_is_folded(path: Path, monkeypatch: pytest.MonkeyPatch) -
             assert size < 200 * 4096
 
 
+async def test_log_of_a_large_value(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that a large value made long does not stay so."""
+    monkeypatch.setattr("echelon.kv.limits.MAX_KEPT_WAL_BYTES", 1 << 20)
+    async with open_kv(path, durability="normal", max_value="8MiB") as kv:
+        log = path.with_name(path.name + "-wal")
+        await kv.set(("big",), bytes(8 << 20))
+        assert log.stat().st_size > 8 << 20
+        async with asyncio.timeout(10):
+            while log.stat().st_size > 2 << 20:
+                await kv.set(("small",), 1)
+                await asyncio.sleep(0.01)
+
+
 def test_loop_that_ends_early(path: Path) -> None:
     """A store that its event loop left behind has written what it accepted; it warns, and ends its thread."""
 

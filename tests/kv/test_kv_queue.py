@@ -54,7 +54,7 @@ async def fail(value: Any) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short leases, so that a test need not wait seconds."""
-    monkeypatch.setattr("echelon.kv.limits.MAX_LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("echelon.kv.limits.MAX_LEASE_SECONDS", 0.2)
 
 
 async def counts(kv: Kv) -> tuple[int, int]:
@@ -231,7 +231,7 @@ async def test_long_handlers_keep_their_messages(kv: Kv, quick: None) -> None:
     finished = asyncio.Event()
 
     async def work(value: Any) -> None:
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         finished.set()
 
     inbox = Inbox(work)
@@ -470,7 +470,7 @@ async def test_failing_heartbeat(
     monkeypatch.setattr(backend, "write", fail_once)
 
     async def work(value: Any) -> None:
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.4)
 
     inbox = Inbox(work)
     listening = asyncio.create_task(kv.listen_queue(inbox))

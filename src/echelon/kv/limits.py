@@ -85,3 +85,6 @@ MAX_LOCK_SECONDS: Final = 60.0
 
 MAX_WAL_PAGES: Final = 1000
 """How long the write-ahead log grows before it is copied back into the file."""
+
+MAX_KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
+"""What is left of a log that grew longer, once it was copied back."""

@@ -165,6 +165,7 @@ def _open_file(path: str, durability: str, layout: Layout) -> Connections:
         writer.set_busy_handler(patience)
         _prepare(writer, path, layout)
         writer.execute(f"pragma synchronous = {durability}")
+        writer.execute(f"pragma journal_size_limit = {limits.MAX_KEPT_WAL_BYTES}").fetchall()
         writer.wal_autocheckpoint(0)  # done by the writer thread after it has answered
         reader = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
         reader.execute("pragma trusted_schema = off; pragma query_only = on")
