@@ -121,6 +121,13 @@ class Atomic:
         self._enqueues.append((message, wait))
         return self
 
+    def touches(self, key: Key) -> bool:
+        """Return whether a check or a change of this commit is about `key`."""
+        encoded = encode_for_write(key)
+        return any(check.key == encoded for check in self._checks) or any(
+            mutation.key == encoded for mutation, _ in self._mutations
+        )
+
     async def commit(self) -> CommitResult:
         """Apply everything, in the order it was given, or nothing.
 

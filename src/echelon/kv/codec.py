@@ -261,28 +261,30 @@ def decode_u64(data: bytes) -> U64:
     return U64(int.from_bytes(data, "little"))
 
 
-def convert_value(value: Any, type_: type[T], encoding: int = Encoding.MSGPACK) -> T:
+def convert_value(
+    value: Any, type_: type[T], encoding: int = Encoding.MSGPACK, what: str = "the stored value"
+) -> T:
     """Return `value` as `type_`; raises KvValueError that says where it does not fit.
 
     JavaScript has one type for the numbers that people write: where `type_` wants an int, a whole float of V8 is one.
     """
     plain = int(value) if type(value) is U64 and type_ is not U64 else value
     try:
-        return _convert(plain, type_)
+        return _convert(plain, type_, what)
     except KvValueError:
         if encoding != Encoding.V8:
             raise
         with suppress(KvValueError):
-            return _convert(_whole_numbers(plain), type_)
+            return _convert(_whole_numbers(plain), type_, what)
         raise
 
 
-def _convert(value: Any, type_: type[T]) -> T:
+def _convert(value: Any, type_: type[T], what: str) -> T:
     name = getattr(type_, "__name__", str(type_))
     try:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as exc:
-        raise KvValueError(f"the stored value is not a {name}: {exc}") from exc
+        raise KvValueError(f"{what} is not a {name}: {exc}") from exc
     except (TypeError, NameError) as exc:
         raise KvUsageError(f"type={name} is no type that values can be read as: {exc}") from exc
 

@@ -24,6 +24,7 @@ from echelon.kv import limits
 from echelon.kv.atomic import Atomic, check_expiry, from_now
 from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Message, Mutation, Record
 from echelon.kv.codec import Key, convert_value, decode_value, make_encoder
+from echelon.kv.collection import Collection, Name
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.keys import encode_for_read, encode_for_write
 from echelon.kv.listing import Listing, check_count, resume, select
@@ -233,6 +234,29 @@ class Kv:
             await listener.run()
         finally:
             self._listeners.discard(listener)
+
+    @overload
+    def collection(
+        self, prefix: str | Key, *, index: Iterable[Name] = (), unique: Iterable[Name] = ()
+    ) -> Collection[Any]: ...
+    @overload
+    def collection(
+        self, prefix: str | Key, *, type: type[T], index: Iterable[Name] = (), unique: Iterable[Name] = ()
+    ) -> Collection[T]: ...
+    def collection(
+        self,
+        prefix: str | Key,
+        *,
+        type: Any = None,
+        index: Iterable[Name] = (),
+        unique: Iterable[Name] = (),
+    ) -> Collection[Any]:
+        """Return the values below a prefix as a collection: items of one type, found by id and by indexes.
+
+        An index is a field, or a tuple of fields; of a unique one, no two items have the same value. Raises
+        KvUsageError for a field that the type has not.
+        """
+        return Collection(self, (prefix,) if isinstance(prefix, str) else tuple(prefix), type, index, unique)
 
     async def backup(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the store, as it is at one moment, to a new file, while it goes on being written.
