@@ -11,8 +11,17 @@ import pytest
 
 from echelon.kv import limits
 
-PAGE = (Path(__file__).parents[2] / "docs" / "kv.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "kv.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_collections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples of that page run one after another on the same files."""
+    monkeypatch.chdir(tmp_path)
+    for example in re.findall(r"```python\n(.*?)```", (DOCS / "collections.md").read_text(), re.DOTALL):
+        code = compile(example, "docs/collections.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        asyncio.run(eval(code, {"__name__": "collections"}))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

@@ -5,11 +5,14 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 from echelon.kv import U64, VERSIONSTAMP, Entry, Key, Kv, open_kv
+from echelon.kv import U64, Change, Collection, Entry, Item, Key, Kv, open_kv
 
 
 @dataclass
 class User:
     name: str
+    age: int = 0
+    email: str | None = None
 
 
 async def use() -> None:
@@ -70,3 +73,35 @@ async def wrong(kv: Kv) -> None:
     await kv.set(("log", VERSIONSTAMP), 1)  # type: ignore[arg-type]  # only a commit has such keys
     await kv.enqueue(1, delay=5)  # type: ignore[arg-type]  # a delay is a timedelta
     await kv.listen_queue(print)  # type: ignore[arg-type]  # a handler is async
+
+
+async def collections(kv: Kv) -> None:
+    users = kv.collection("users", type=User, index=["name", ("name", "age")], unique=["email"])
+    assert_type(users, Collection[User])
+    assert_type(kv.collection(("shop", "orders")), Collection[Any])
+
+    added = await users.add(User("Ada"), expire_in=timedelta(days=1))
+    assert_type(added, Change)
+    item = await users.get(added.id)
+    assert_type(item, Item[User] | None)
+    if item is not None:
+        assert_type(item.value, User)
+        assert_type(item.versionstamp, str)
+        await users.put(item.id, User("Ada L."), versionstamp=item.versionstamp)
+    assert_type(await users.get_many([1, "a", ("eu", 1)]), list[Item[User] | None])
+    async for found in users.find("name", start="A", limit=10):
+        assert_type(found, Item[User])
+    async for found in users.list(reverse=True):
+        assert_type(found.value.name, str)
+    commit = kv.atomic()
+    await users.update(1, lambda user: User(user.name.upper()), into=commit)
+    await users.delete(2, into=commit)
+    if not await commit.commit():
+        print(added.reason, added.index, added.owner)
+
+
+async def wrong_collections(kv: Kv) -> None:
+    users = kv.collection("users", type=User)
+    await users.add({"name": "Ada"})  # type: ignore[arg-type]  # an item has the collection's type
+    await users.update(1, lambda user: user.name)  # type: ignore[arg-type, return-value]  # so has what follows
+    users.find("name", limit="10")  # type: ignore[arg-type]  # a limit is a number

@@ -33,10 +33,10 @@ def check_expiry(expire_in: timedelta) -> timedelta:
     return expire_in
 
 
-def from_now(delay: timedelta) -> int:
-    """Return when a time from now is over, in milliseconds since 1970."""
+def from_now(delay: timedelta, now: float | None = None) -> int:
+    """Return when a time from now, in seconds since 1970, is over, in milliseconds."""
     whole, rest = divmod(delay, _MILLISECOND)
-    return int(time.time() * 1000) + whole + bool(rest)
+    return int((time.time() if now is None else now) * 1000) + whole + bool(rest)
 
 
 class Atomic:
@@ -134,11 +134,12 @@ class Atomic:
         The result is false when checks failed; `.failed_checks` says which. Raises KvLimitError for too much
         in one commit and KvValueError when a sum, min or max meets something that is not a U64.
         """
+        now = time.time()  # one moment for all: what expires together is not seen apart
         mutations = [
-            mutation if expire_in is None else mutation._replace(expires_at=from_now(expire_in))
+            mutation if expire_in is None else mutation._replace(expires_at=from_now(expire_in, now))
             for mutation, expire_in in self._mutations
         ]
-        enqueues = [message._replace(due=from_now(delay)) for message, delay in self._enqueues]
+        enqueues = [message._replace(due=from_now(delay, now)) for message, delay in self._enqueues]
         size = self._measure()
         return await self._write(Commit(tuple(self._checks), mutations, size, enqueues))
 

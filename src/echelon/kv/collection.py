@@ -23,8 +23,8 @@ from echelon.kv.codec import Key, convert_value, decode_value
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.indexes import Index, declare
 from echelon.kv.items import Change, Id, Item, Items
-from echelon.kv.layout import Layout, new_id
 from echelon.kv.keys import encode_for_read
+from echelon.kv.layout import Layout, new_id
 from echelon.kv.listing import Bounds, check_count, resume, select
 from echelon.kv.rebuild import Rebuilder, Rebuilt
 from echelon.kv.schema import Schemas
