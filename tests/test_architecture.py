@@ -24,7 +24,7 @@ LAYERS = (
     ("config", "telemetry"),
     ("runtime.permissions", "runtime.permission_rules", "runtime.audit"),
     ("kv", "http"),
-    ("routing", "middleware"),
+    ("routing", "middleware", "jobs"),
     ("runtime",),
     ("plugin",),
     ("view", "console"),

@@ -237,7 +237,8 @@ def test_a_certificate_needs_its_key(tmp_path):
         ("[wasm]\nport = 1", 'echelon.toml:2: wasm.port: unknown key; did you mean "server.port"?'),
         (
             "[kv]\n# why\nxyzzy = 1",
-            "echelon.toml:3: kv.xyzzy: unknown key; [kv] has path, durability",
+            "echelon.toml:3: kv.xyzzy: unknown key; [kv] has path, url, token, format, durability, max_value, "
+            "queue_concurrency, cron",
         ),
         ("[telemetri]\n", 'echelon.toml:1: telemetri: unknown key; did you mean "telemetry"?'),
         (

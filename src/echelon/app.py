@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 from echelon.config import Config
 from echelon.console.api import Console
 from echelon.errors import ConfigError, EchelonError
 from echelon.http.request import RequestOptions
 from echelon.http.service import Service
-from echelon.kv import Kv, open_kv
+from echelon.jobs.registry import Jobs
+from echelon.kv import Atomic, CommitResult, Key, Kv
+from echelon.kv.opening import open_configured
 from echelon.middleware.errors import ErrorHandlers
 from echelon.plugin import languages
 from echelon.plugin.artifacts import ArtifactStore
@@ -53,6 +56,7 @@ class Application:
         self._errors = ErrorHandlers(debug=self.config.debug)
         server = self.config.server
         self.router = Router(components={Kv: lambda _: self.kv, Runtime: lambda _: self.wasm})
+        self._jobs = Jobs({Kv: lambda: self.kv, Runtime: lambda: self.wasm})
         self._service = Service(
             self.router,
             app=self,
@@ -97,6 +101,7 @@ class Application:
         add("WebAssembly runtime", self.wasm.start, self.wasm.close)
         add("console", self.console.start, self.console.close)
         add("application's start hooks", self._run_start_hooks, self._run_stop_hooks)
+        add("queue handlers and cron jobs", self._start_jobs, self._stop_jobs)
 
     async def _start_telemetry(self) -> None:
         with suppress(OSError):  # the first component that writes there says what is wrong
@@ -109,15 +114,21 @@ class Application:
         await self.telemetry.close()
 
     async def _start_kv(self) -> None:
-        path = self.config.kv.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durability: Any = self.config.kv.durability
-        self._kv = self.wasm.kv = await open_kv(path, durability=durability, telemetry=self.telemetry)
+        if not self.config.kv.url:
+            self.config.kv.path.parent.mkdir(parents=True, exist_ok=True)
+        self._kv = self.wasm.kv = await open_configured(self.config.kv, self.telemetry)
 
     async def _stop_kv(self) -> None:
         kv, self._kv, self.wasm.kv = self._kv, None, None
         if kv is not None:
             await kv.close()
+
+    async def _start_jobs(self) -> None:
+        kv = self.config.kv
+        await self._jobs.start(self.kv, self.telemetry, concurrency=kv.queue_concurrency, cron=kv.cron)
+
+    async def _stop_jobs(self) -> None:
+        await self._jobs.stop(self.config.server.shutdown_time)
 
     async def _run_start_hooks(self) -> None:
         for hook in self._start_hooks:
@@ -170,6 +181,69 @@ class Application:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.shutdown()
+
+    # --- work beside requests ---
+
+    @overload
+    def queue(self, handler: H, /) -> H: ...
+    @overload
+    def queue(
+        self,
+        name: str | None = None,
+        /,
+        *,
+        backoff_schedule: Sequence[timedelta] | None = None,
+        undelivered: Key | None = None,
+        timeout: timedelta | None = None,
+    ) -> Callable[[H], H]: ...
+    def queue(self, name: Any = None, /, **options: Any) -> Any:
+        """Register what handles the messages of a queue: `@app.queue`, `@app.queue("emails")`.
+
+        One parameter gets the message, as its type; others are filled by theirs (Kv, Runtime, Delivery). The queue
+        "" has what `kv.enqueue()` sends. A delivery that raises, or takes longer than `timeout`, is repeated after the
+        times in `backoff_schedule`; in the end the message is stored below the key `undelivered`.
+        """
+        return self._jobs.queue()(name) if callable(name) else self._jobs.queue(name, **options)
+
+    def cron(
+        self,
+        schedule: str | timedelta,
+        *,
+        name: str | None = None,
+        timezone: str | tzinfo = "UTC",
+        catch_up: bool = False,
+        timeout: timedelta | None = None,
+    ) -> Callable[[H], H]:
+        """Register a job: `@app.cron("*/5 * * * *")`, `@app.cron("@daily", timezone="Europe/Zurich")`.
+
+        Each time is run once, whatever the number of workers and machines that share the store. Times that pass while
+        no worker runs are lost, but with `catch_up` the last of them is run at the next start.
+        """
+        return self._jobs.cron(schedule, name=name, timezone=timezone, catch_up=catch_up, timeout=timeout)
+
+    async def enqueue(
+        self,
+        queue: str | Handler,
+        value: Any,
+        *,
+        delay: timedelta | None = None,
+        backoff_schedule: Sequence[timedelta] | None = None,
+        keys_if_undelivered: Iterable[Key] = (),
+        into: Atomic | None = None,
+    ) -> CommitResult | None:
+        """Send a message to a queue, named or given by its handler; options are those of `Kv.enqueue()`.
+
+        `into` adds it to a commit instead, and the result is None.
+        """
+        return await self._jobs.send(
+            self.kv,
+            queue,
+            value,
+            delay=delay,
+            backoff_schedule=backoff_schedule,
+            keys_if_undelivered=keys_if_undelivered,
+            into=into,
+        )
 
     # --- protocols ---
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from echelon.config.secret import Secret
+from echelon.config.secret import HIDDEN, Secret
 from echelon.errors import ConfigError
 from echelon.runtime.limits import GIB, KIB, MIB, parse_size, parse_time
 
@@ -351,6 +351,39 @@ class Url:
 
     def show(self, value: str) -> str:
         return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """Where a store's server is, or nothing; its password is not shown."""
+
+    schemes: tuple[str, ...] = ("postgres", "postgresql", "http", "https")
+
+    @property
+    def valid(self) -> str:
+        return "a postgres://, http:// or https:// address"
+
+    def check(self, value: Any, key: str) -> Secret:
+        text = value.reveal() if isinstance(value, Secret) else value
+        if not isinstance(text, str) or not text.isprintable() or " " in text:
+            raise ConfigError(f"{key}: the value is not {self.valid}", key=key)
+        if text and text.partition("://")[0].lower() not in self.schemes:
+            raise ConfigError(f"{key}: the value is not {self.valid}; a file is kv.path", key=key)
+        return Secret(text)
+
+    def read(self, text: str, key: str) -> Secret:
+        return self.check(text.strip(), key)
+
+    def show(self, value: Secret) -> str:
+        text = value.reveal()
+        try:
+            parts = urlsplit(text)
+            user = f"{parts.username}:{HIDDEN}@" if parts.username else ""
+            host = parts.netloc.rpartition("@")[2]
+            more = f"?{HIDDEN}" if parts.query else ""
+        except ValueError:
+            return f'"{HIDDEN}"'
+        return f'"{parts.scheme}://{user}{host}{parts.path}{more}"' if text else '""'
 
 
 @dataclass(frozen=True, slots=True)

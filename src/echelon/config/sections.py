@@ -23,6 +23,7 @@ from echelon.config.kinds import (
     PathName,
     Real,
     Size,
+    StoreUrl,
     Text,
     Time,
     Token,
@@ -32,7 +33,7 @@ from echelon.config.kinds import (
 )
 from echelon.config.secret import Secret
 from echelon.errors import ConfigError
-from echelon.runtime.limits import GIB, MIB, Limits
+from echelon.runtime.limits import GIB, KIB, MIB, Limits
 
 _FOLDERS = Many(PathName(must="folder"))
 
@@ -108,9 +109,23 @@ class KvConfig:
     """The key-value store."""
 
     path: Path = setting(PathName(derived=True), UNSET, "database file; empty means kv.db below state")
+    url: Secret = setting(
+        StoreUrl(),
+        Secret(""),
+        "a store on a server instead of a file: postgres://… or, of KV Connect, https://…",
+    )
+    token: Secret = setting(Token(), Secret(""), "access token of the KV Connect server")
+    format: str = setting(
+        Choice(("echelon", "deno")), "echelon", "layout of the file; deno shares it with Deno KV"
+    )
     durability: str = setting(
         Choice(("full", "normal")), "full", "full survives a power cut, normal only a crash of the process"
     )
+    max_value: int = setting(Size(), 64 * KIB, "largest value that can be written")
+    queue_concurrency: int = setting(
+        Whole(0, 10_000), 32, "queue handlers that run at once in each worker; 0 leaves messages to others"
+    )
+    cron: bool = setting(Flag(), True, "run cron jobs in these workers")
 
     def __post_init__(self) -> None:
         normalise(self, "kv.")

@@ -70,8 +70,8 @@ class Subject:
     returns: Any
 
     def refuse(self, parameter: str, why: str) -> RouteError:
-        methods = "|".join(sorted(self.methods))
-        return RouteError(f'{methods} {self.path}: parameter "{parameter}" of {self.name}() {why}')
+        place = f"{'|'.join(sorted(self.methods))} {self.path}".strip()
+        return RouteError(f'{place}: parameter "{parameter}" of {self.name}() {why}')
 
 
 def describe(handler: Handler) -> str:

@@ -34,7 +34,7 @@ log = logging.getLogger("echelon.http")
 MAX_CONNECTIONS = 16_384
 """Connections one worker holds; above it new ones wait in the backlog."""
 STOP_TIME = 5
-"""Seconds that a worker has for its own shutdown after the last request; then it is killed."""
+"""Seconds that a worker has to stop after its requests and its jobs have had theirs; then it is killed."""
 NOT_WATCHED = (".echelon", ".venv", "venv", "dist", "build", ".ruff_cache")
 
 
@@ -97,7 +97,7 @@ def _granian(
         ssl_cert=certificate[0] if certificate else None,
         ssl_key=certificate[1] if certificate else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=max(1, round(config.shutdown_time)) + STOP_TIME,
+        workers_kill_timeout=2 * max(1, round(config.shutdown_time)) + STOP_TIME,
         reload=config.reload,
         reload_paths=list(config.reload_dirs) or [source_folder(target)],
         reload_ignore_dirs=NOT_WATCHED,

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from echelon.errors import ConfigError, KvLimitError, KvUsageError, MissingExtra
 from echelon.kv import limits
@@ -16,6 +16,7 @@ from echelon.kv.store import Kv
 from echelon.runtime.limits import parse_size
 
 if TYPE_CHECKING:
+    from echelon.config import KvConfig
     from echelon.telemetry import Telemetry
 
 Where = str | os.PathLike[str]
@@ -185,3 +186,16 @@ def open_kv(
     except ConfigError as exc:
         raise KvUsageError(str(exc)) from exc
     return _Opening(path, Options(durability, token, format, size), telemetry)
+
+
+def open_configured(config: KvConfig, telemetry: Telemetry | None = None) -> _Opening:
+    """Open the store that a configuration names: at its URL if it has one, else in its file."""
+    url = config.url.reveal()
+    return open_kv(
+        url or config.path,
+        durability=cast(Durability, config.durability),
+        token=config.token.reveal() or None,
+        format=cast(Format, config.format) if config.format != "echelon" else None,
+        max_value=config.max_value,
+        telemetry=telemetry,
+    )

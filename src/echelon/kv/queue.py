@@ -37,6 +37,14 @@ _RESULTS: Final = {Fate.DONE: "done", Fate.RETRY: "retried", Fate.RELEASE: "rele
 _log = logging.getLogger("echelon.kv")
 
 
+class Postponed(Exception):
+    """Raised by a handler that cannot take a message now: it comes again after a time, as if never delivered."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not before {seconds:g} s")
+        self.seconds = seconds
+
+
 @dataclass(slots=True, eq=False)
 class _Delivery:
     """A message on its way through its handler; `renewed` is when its lease began, by the monotonic clock."""
@@ -68,6 +76,7 @@ class Listener:
         self._has_room = asyncio.Event()
         self._taking: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
+        self._grace = 0.0
 
     async def run(self) -> None:
         """Serve until `stop()` or until the store is closed. Cancelling it gives back what is being handled."""
@@ -83,8 +92,12 @@ class Listener:
         if not self._taking.cancelled():
             self._taking.result()
 
-    async def stop(self) -> None:
-        """Cancel the handlers that run, give their messages back, and let `run()` return."""
+    async def stop(self, grace: float = 0.0) -> None:
+        """Take no more; cancel the handlers that still run after `grace` seconds; let `run()` return.
+
+        The messages of those that were cancelled are given back.
+        """
+        self._grace = grace
         if self._taking is not None:
             self._taking.cancel()
             await self._ended.wait()
@@ -94,6 +107,8 @@ class Listener:
             await asyncio.wait([self._taking])
         await asyncio.sleep(0)  # a task that is cancelled before its first step would give nothing back
         tasks = [delivery.task for delivery in self._deliveries if delivery.task is not None]
+        if tasks and self._grace > 0:
+            await asyncio.wait(tasks, timeout=self._grace)
         for delivery in self._deliveries:
             if delivery.task is not None and not delivery.is_settling:
                 delivery.task.cancel()
@@ -162,6 +177,8 @@ class Listener:
             if not inspect.isawaitable(outcome):
                 raise KvUsageError("a queue handler is an async function; this one returned no awaitable")
             await outcome
+        except Postponed as exc:
+            return await self._settle(delivery, Fate.RELEASE, _now() + int(exc.seconds * 1000))
         except (Exception, asyncio.CancelledError) as exc:
             task = asyncio.current_task()
             if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():

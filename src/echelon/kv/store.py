@@ -28,8 +28,8 @@ from echelon.kv.collection import Collection, Name
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.keys import encode_for_read, encode_for_write
 from echelon.kv.listing import Listing, check_count, resume, select
+from echelon.kv.queue import Handler, Listener, Load
 from echelon.kv.maintenance import Progress, Stats, require_maintained
-from echelon.kv.queue import Handler, Listener
 from echelon.kv.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -221,14 +221,12 @@ class Kv:
         loops run. Any number of listeners, in any number of processes, share the messages. Cancelling, and
         closing the store, cancels the handlers and gives their messages back at once.
         """
-        self._require_open()
-        from echelon.telemetry import OFF  # only where there is a queue
 
         def load(message: Message) -> Any:
             value = decode_value(message.payload, message.encoding)
             return value if type is None else convert_value(value, type, message.encoding)
 
-        listener = Listener(self._backend, load, handler, concurrency, self._telemetry or OFF)
+        listener = self.listener(load, handler, concurrency)
         self._listeners.add(listener)
         try:
             await listener.run()
@@ -257,6 +255,13 @@ class Kv:
         KvUsageError for a field that the type has not.
         """
         return Collection(self, (prefix,) if isinstance(prefix, str) else tuple(prefix), type, index, unique)
+
+    def listener(self, load: Load, handler: Handler, concurrency: int) -> Listener:
+        """Return what takes messages and calls `handler` with what `load` makes of each, once it is run."""
+        self._require_open()
+        from echelon.telemetry import OFF  # only where there is a queue
+
+        return Listener(self._backend, load, handler, concurrency, self._telemetry or OFF)
 
     async def backup(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Copy the store, as it is at one moment, to a new file, while it goes on being written.

@@ -9,6 +9,9 @@ from echelon.telemetry.metrics import CONTENT_TYPE as CONTENT_TYPE
 from echelon.telemetry.names import CALLS_WAITING as CALLS_WAITING
 from echelon.telemetry.names import COMPILE_SECONDS as COMPILE_SECONDS
 from echelon.telemetry.names import COMPILES as COMPILES
+from echelon.telemetry.names import CRON_RUN as CRON_RUN
+from echelon.telemetry.names import CRON_RUN_SECONDS as CRON_RUN_SECONDS
+from echelon.telemetry.names import CRON_RUNS as CRON_RUNS
 from echelon.telemetry.names import GENERATOR_COMPILE as GENERATOR_COMPILE
 from echelon.telemetry.names import GUEST_CALL_SECONDS as GUEST_CALL_SECONDS
 from echelon.telemetry.names import GUEST_CALLS as GUEST_CALLS
@@ -26,6 +29,10 @@ from echelon.telemetry.names import KV_OPERATIONS as KV_OPERATIONS
 from echelon.telemetry.names import KV_WATCH_WAKES as KV_WATCH_WAKES
 from echelon.telemetry.names import MODULE_LOADS as MODULE_LOADS
 from echelon.telemetry.names import MODULES_LOADED as MODULES_LOADED
+from echelon.telemetry.names import QUEUE_MESSAGE as QUEUE_MESSAGE
+from echelon.telemetry.names import QUEUE_MESSAGE_SECONDS as QUEUE_MESSAGE_SECONDS
+from echelon.telemetry.names import QUEUE_MESSAGES as QUEUE_MESSAGES
+from echelon.telemetry.names import QUEUE_WAIT_SECONDS as QUEUE_WAIT_SECONDS
 from echelon.telemetry.names import REGISTRY as REGISTRY
 from echelon.telemetry.names import WASM_CALL as WASM_CALL
 from echelon.telemetry.names import WASM_LOAD as WASM_LOAD

@@ -37,6 +37,8 @@ WASM_CALL = "wasm.call"
 GENERATOR_COMPILE = "generator.compile"
 KV_OPERATION = "kv.operation"
 KV_DELIVERY = "kv.delivery"
+QUEUE_MESSAGE = "queue.message"
+CRON_RUN = "cron.run"
 
 HTTP_REQUESTS = "echelon_http_requests_total"
 HTTP_REQUEST_SECONDS = "echelon_http_request_seconds"
@@ -51,6 +53,11 @@ KV_OPERATION_SECONDS = "echelon_kv_operation_seconds"
 KV_DELIVERIES = "echelon_kv_deliveries_total"
 KV_DELIVERY_SECONDS = "echelon_kv_delivery_seconds"
 KV_WATCH_WAKES = "echelon_kv_watch_wakes_total"
+QUEUE_MESSAGES = "echelon_queue_messages_total"
+QUEUE_MESSAGE_SECONDS = "echelon_queue_message_seconds"
+QUEUE_WAIT_SECONDS = "echelon_queue_wait_seconds"
+CRON_RUNS = "echelon_cron_runs_total"
+CRON_RUN_SECONDS = "echelon_cron_run_seconds"
 INSTANCES_LIVE = "echelon_instances_live"
 CALLS_WAITING = "echelon_calls_waiting"
 MODULES_LOADED = "echelon_modules_loaded"
@@ -62,6 +69,8 @@ _ALL = (
     Name(GENERATOR_COMPILE, "span", "", "Compiling source to WebAssembly, or finding it in the cache"),
     Name(KV_OPERATION, "span", "", "One operation of the key-value store"),
     Name(KV_DELIVERY, "span", "", "One delivery of a message to a queue's handler"),
+    Name(QUEUE_MESSAGE, "span", "", "One call of a queue handler of the application"),
+    Name(CRON_RUN, "span", "", "One run of a cron job"),
     Name(HTTP_REQUESTS, "counter", "", "Requests answered", ("method", "route", "status")),
     Name(
         HTTP_REQUEST_SECONDS, "histogram", "s", "Time to answer a request", ("method", "route"), LONG_SECONDS
@@ -77,6 +86,18 @@ _ALL = (
     Name(KV_DELIVERIES, "counter", "", "Messages that were delivered", ("result",)),
     Name(KV_DELIVERY_SECONDS, "histogram", "s", "Time a message was being handled", (), LONG_SECONDS),
     Name(KV_WATCH_WAKES, "counter", "", "Changes of watched keys that watches were given"),
+    Name(QUEUE_MESSAGES, "counter", "", "Calls of queue handlers that ended", ("queue", "result")),
+    Name(QUEUE_MESSAGE_SECONDS, "histogram", "s", "Time a queue handler ran", ("queue",), LONG_SECONDS),
+    Name(
+        QUEUE_WAIT_SECONDS,
+        "histogram",
+        "s",
+        "Time a message was due before its handler",
+        ("queue",),
+        LONG_SECONDS,
+    ),
+    Name(CRON_RUNS, "counter", "", "Slots of cron jobs, by what became of them", ("job", "result")),
+    Name(CRON_RUN_SECONDS, "histogram", "s", "Time a cron job ran", ("job",), LONG_SECONDS),
     Name(INSTANCES_LIVE, "gauge", "", "Instances in use now"),
     Name(CALLS_WAITING, "gauge", "", "Guest calls waiting for a slot now"),
     Name(MODULES_LOADED, "gauge", "", "Modules that can be called now"),
