@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import re
 import shutil
@@ -74,6 +75,18 @@ def test_the_command_line_calls_a_guest() -> None:
     """The guest of the README prints what the README says."""
     done = run(sys.executable, "-m", "echelon", "call", "examples/guests/fib.ts", "fib", "30")
     assert (done.returncode, done.stdout, done.stderr) == (0, "832040\n", "")
+
+
+async def test_jobs() -> None:
+    """A link is stored, checked by a queue handler, and dead ones lead nowhere from then on."""
+    async with TestClient(load("jobs")) as client:
+        good = (await client.post("/links", json={"url": "https://example.com/"})).json()["path"]
+        dead = (await client.post("/links", json={"url": "nowhere"})).json()["path"]
+        async with asyncio.timeout(10):
+            while (await client.get(dead)).status_code != 404:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+        answer = await client.get(good)
+        assert (answer.status_code, answer.headers["location"]) == (307, "https://example.com/")
 
 
 def test_host_functions() -> None:

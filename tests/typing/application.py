@@ -1,7 +1,7 @@
 """An application as its author writes it. Type-checked, never run."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime, timedelta
 from typing import Annotated, Any, assert_type
 
 import msgspec
@@ -26,6 +26,8 @@ from echelon import (
     Text,
 )
 from echelon.http import Header, Upload, blocking
+from echelon.jobs import Delivery
+from echelon.kv import CommitResult
 from echelon.middleware import CORS, Compression, RequestId, SecurityHeaders, Timeout
 from echelon.types import CallNext
 
@@ -113,6 +115,30 @@ async def fill() -> None:
     await app.kv.set(("started",), True)
 
 
+@app.queue
+async def resize(image: str, kv: Kv) -> None:
+    await kv.set(("resized", image), True)
+
+
+@app.queue(
+    "emails", backoff_schedule=[timedelta(seconds=1)], undelivered=("failed",), timeout=timedelta(minutes=1)
+)
+async def send(user: User, delivery: Delivery) -> None:
+    assert_type(delivery.attempt, int)
+
+
+@app.cron("*/5 * * * *", timezone="Europe/Zurich", catch_up=True)
+async def clean(slot: datetime) -> None:
+    result = await app.enqueue("emails", User("Ada"), delay=timedelta(hours=1))
+    assert_type(result, CommitResult | None)
+    await app.enqueue(resize, "a.png", into=app.kv.atomic())
+
+
+@app.cron(timedelta(seconds=30))
+def tick() -> None: ...
+
+
+as_before: Callable[[str, Kv], Coroutine[Any, Any, None]] = resize
 api = app.group("/api", middleware=[Timeout(5), SecurityHeaders()], name="api")
 api.get("/users/{id:int}")(show)
 others = Router()
