@@ -27,7 +27,7 @@ async def test_the_example(tmp_path: Path, monkeypatch: Any) -> None:
     async with TestClient(app) as client:
         assert (await client.post("/signup/ada")).status_code == 200
         async with asyncio.timeout(10):
-            while not ((await app.kv.get(("users", "ada"))).value or {}).get("welcome"):
+            while not ((await app.kv.get(("users", "ada"))).value or {}).get("welcome"):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.01)
         await names["count"](app.kv)
         assert (await app.kv.get(("total",))).value == 1
