@@ -383,7 +383,7 @@ class Typed(TypedDict):
 def test_places() -> None:
     """Each kind of type knows where its fields are stored."""
     assert declare(Tagged, ["b"], unique=True)[0].fields == (Field((2,)),)
-    assert declare(Typed, ["size"], unique=False)[0].fields == (Field(("size",), is_float=True),)
+    assert declare(Typed, ["size"], unique=False)[0].fields == (Field(("size",), "float"),)
     assert declare(dict[str, Any], [("x", "y.z")], unique=False)[0].fields == (
         Field(("x",)),
         Field(("y", "z")),
@@ -554,3 +554,17 @@ async def test_building_while_others_write(kv: Kv) -> None:
     expected = sorted([(item.value["n"], item.id) async for item in plain.list()])
     assert [(item.value["n"], item.id) async for item in indexed.find("n")] == expected
     assert await indexed.count("n") == len(expected)
+
+
+async def test_a_file_that_deno_shares(path: Path) -> None:
+    """Numbers that JavaScript wrote are found as the numbers of the type."""
+    async with open_kv(path, format="deno") as kv:
+        users = kv.collection("users", type=User, index=["age"], unique=["email"])
+        await users.put(1, User("Ada", "a", 36))
+        await kv.set(("users", 2.0), {"name": "Bob", "email": "b", "age": 36.0, "tags": []})
+        await users.reindex()
+        assert await ids(users.find("age", 36)) == [1, 2.0]
+        assert [item.value.age async for item in users.find("age")] == [36, 36]
+        assert (await users.put(3, User("Eve", "b"))).owner == 2.0
+        assert await users.delete(1)
+        assert await ids(users.find("age")) == [2.0]

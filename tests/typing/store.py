@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_type
 
-from echelon.kv import U64, VERSIONSTAMP, Entry, Key, Kv, open_kv
-from echelon.kv import U64, Change, Collection, Entry, Item, Key, Kv, open_kv
+from echelon.kv import U64, VERSIONSTAMP, Change, Collection, Entry, Item, Key, Kv, open_kv
 
 
 @dataclass

@@ -48,12 +48,12 @@ class QueueHandler:
     backoff_schedule: Sequence[timedelta] | None = None
     undelivered: Key | None = None
 
-    def read(self, value: Any) -> Any:
+    def read(self, value: Any, encoding: int) -> Any:
         """Return a message as the type that the handler takes; raises KvValueError."""
         wanted = self.call.message.type if self.call.message is not None else Any
-        return (
-            value if wanted in (Any, inspect.Parameter.empty) else convert_value(value, wanted, "the message")
-        )
+        if wanted in (Any, inspect.Parameter.empty):
+            return value
+        return convert_value(value, wanted, encoding, "the message")
 
 
 class QueueRunner:
@@ -99,7 +99,9 @@ class QueueRunner:
         result, started = "stopped", time.perf_counter()
         try:
             with telemetry.span(QUEUE_MESSAGE, queue=name, attempt=message.attempts + 1):
-                await handler.call.run(Delivery(name, message.attempts + 1, due), handler.read(value))
+                await handler.call.run(
+                    Delivery(name, message.attempts + 1, due), handler.read(value, message.encoding)
+                )
             result = "done"
         except Exception as exc:
             result = "failed"

@@ -19,7 +19,7 @@ from echelon.errors import KvUsageError
 from echelon.kv import limits
 from echelon.kv.atomic import Atomic
 from echelon.kv.backend import KeyRange, Record
-from echelon.kv.codec import Key, convert_value, decode_value
+from echelon.kv.codec import Encoding, Key, convert_value, decode_value
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.indexes import Index, declare
 from echelon.kv.items import Change, Id, Item, Items
@@ -62,6 +62,7 @@ class Collection(Generic[T]):
             raise KvUsageError(f"the index {twice!r} is declared twice")
         self._kv = kv
         self._type = type_
+        self._encoding = Encoding.V8 if kv.values == "v8" else Encoding.MSGPACK
         self._layout = Layout(prefix)
         self._stage = Stage(kv, self._layout)
         self._schemas = Schemas(kv, prefix, declared)
@@ -255,15 +256,18 @@ class Collection(Generic[T]):
 
     def _stored(self, value: T) -> Any:
         """Return a value as reading it will give it, whatever the type; raises KvValueError."""
-        stored = decode_value(*self._kv._encode(value))
+        data, encoding = self._kv._encode(value)
+        stored = decode_value(data, encoding)
         if self._type is not None:
-            convert_value(stored, self._type, what="the value")
+            convert_value(stored, self._type, encoding, "the value")
         return stored
 
     def _item(self, entry: Entry[Any]) -> Item[T] | None:
         if entry.versionstamp is None:
             return None
-        value: Any = entry.value if self._type is None else convert_value(entry.value, self._type)
+        value: Any = entry.value
+        if self._type is not None:
+            value = convert_value(value, self._type, self._encoding)
         return Item(self._layout.id(entry.key), value, entry.versionstamp)
 
     def _select(self, name: Name, value: Any, start: Any, end: Any) -> tuple[Index, Bounds]:

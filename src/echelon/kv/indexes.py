@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -33,16 +33,21 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 class Field(msgspec.Struct, frozen=True):
     """Where a value has what is indexed: names of a dict, or positions of a list, from the outside in.
 
-    With `is_float` whole numbers are indexed as floats: Python takes an int for a float, keys tell them apart.
+    `number` is the type of the field if that is a number: Python takes an int for a float, and JavaScript stores
+    what it shares with Python as floats, but keys tell them apart.
     """
 
     path: tuple[str | int, ...]
-    is_float: bool = False
+    number: Literal["int", "float"] | None = None
 
     def part(self, value: object) -> Part | None:
         """Return what a key holds for a value of this field, None for one that is not indexed."""
         part = to_part(value)
-        return float(part) if self.is_float and type(part) is int else part
+        if self.number == "float" and type(part) is int:
+            return float(part)
+        if self.number == "int" and type(part) is float and part.is_integer():
+            return int(part)
+        return part
 
     def find(self, stored: Any) -> Any:
         """Return what a stored value has here, None when it has nothing."""
@@ -148,7 +153,8 @@ def _resolve(type_: Any, name: str) -> Field:
     for step in name.split("."):
         found, type_ = _step(type_, step, name)
         path.append(found)
-    return Field(tuple(path), is_float=_strip(type_) is float)
+    kind = _strip(type_)
+    return Field(tuple(path), "int" if kind is int else "float" if kind is float else None)
 
 
 def _step(type_: Any, step: str, name: str) -> tuple[str | int, Any]:

@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from echelon.errors import KvClosed, KvKeyError, KvLimitError, KvUsageError
 from echelon.kv import limits
 from echelon.kv.atomic import Atomic, check_expiry, from_now
-from echelon.kv.backend import Action, Backend, Commit, CommitResult, KeyRange, Message, Mutation, Record
+from echelon.kv.backend import (
+    Action,
+    Backend,
+    Commit,
+    CommitResult,
+    KeyRange,
+    Message,
+    Mutation,
+    Record,
+    ValueFormat,
+)
 from echelon.kv.codec import Key, convert_value, decode_value, make_encoder
 from echelon.kv.collection import Collection, Name
 from echelon.kv.entry import Entry, load_entry
@@ -66,6 +76,11 @@ class Kv:
     def closed(self) -> bool:
         """Whether `close()` was called."""
         return self._closing is not None
+
+    @property
+    def values(self) -> ValueFormat:
+        """How values are stored: "v8" where programs in JavaScript read them, too."""
+        return self._backend.values
 
     @overload
     async def get(self, key: Key) -> Entry[Any]: ...
