@@ -203,7 +203,7 @@ def test_without_standard_input(cli: Cli, place: Path, monkeypatch: pytest.Monke
         (["import", "absent.jsonl"], "absent.jsonl cannot be read: No such file"),
         (["get"], "KEY is missing; write: echelon kv get KEY"),
         (["got", "a"], "there is no command kv got; did you mean get?"),
-        ([], "name a command: get, set, delete, list, export, import"),
+        ([], "name a command: get, set, delete, list, watch, export, import, backup, check, stats"),
     ],
 )
 def test_usage_mistakes(cli: Cli, place: Path, argv: list[str], message: str) -> None:
@@ -231,7 +231,7 @@ def test_the_projects_store(cli: Cli, write: Write, place: Path) -> None:
     write("echelon.toml", 'state = "state"\n')
     missing = cli("kv", "list")
     assert missing.status == 2
-    assert missing.err.endswith("state/kv.db; name another with --store FILE\n")
+    assert missing.err.endswith("state/kv.db; name another with --store WHERE\n")
     assert cli("kv", "set", "a", "1").status == 0
     assert content(place / "state/kv.db") == {("a",): 1}
     write("echelon.toml", "stat = 1\n")

@@ -10,9 +10,18 @@ _HOME: Final = "echelon.cli.commands"
 
 _JSON: Final = Option(("--json",), "write the result as JSON")
 _FILE: Final = Word("FILE", "a .wasm or .wat file, or source in a language the generator knows")
-_STORE: Final = Option(
-    ("--store",), "the store's file; without it that of the project's configuration", "FILE"
+_STORES: Final = (
+    Option(
+        ("--store",),
+        "its file, or a postgres:// or https:// URL; without it the store of the project's configuration",
+        "WHERE",
+    ),
+    Option(
+        ("--format",), "layout of the file; deno is that of Deno KV", "FORMAT", choices=("echelon", "deno")
+    ),
+    Option(("--token",), "access token of a KV Connect server (default ECHELON_KV_TOKEN)", "TOKEN"),
 )
+_MAX_VALUE: Final = Option(("--max-value",), "the largest value to accept (default 64KiB)", "SIZE")
 _CONFIG: Final = Option(("--config",), "configuration file instead of ./echelon.toml", "FILE")
 
 _ALLOW: Final = {
@@ -139,7 +148,7 @@ KV: Final = Command(
             "Print the value under a key as JSON",
             f"{_HOME}.kv",
             words=(Word("KEY", "the key"),),
-            options=(_STORE,),
+            options=(*_STORES, Option(("--json",), "key, value and versionstamp as JSON")),
         ),
         Command(
             "kv set",
@@ -150,8 +159,9 @@ KV: Final = Command(
                 Word("VALUE", 'the value as JSON; "-" reads it from standard input'),
             ),
             options=(
-                _STORE,
                 Option(("--expire-in",), 'forget it after this time, such as "90s" or "1h"', "TIME"),
+                *_STORES,
+                _MAX_VALUE,
             ),
         ),
         Command(
@@ -159,7 +169,7 @@ KV: Final = Command(
             "Remove what is stored under a key",
             f"{_HOME}.kv",
             words=(Word("KEY", "the key"),),
-            options=(_STORE,),
+            options=_STORES,
         ),
         Command(
             "kv list",
@@ -167,13 +177,24 @@ KV: Final = Command(
             f"{_HOME}.kv",
             words=(Word("PREFIX", "only keys that begin with this one", "?"),),
             options=(
-                _STORE,
                 Option(("--start",), "the first key, included", "KEY"),
                 Option(("--end",), "where to stop, not included", "KEY"),
                 Option(("--limit",), "at most so many entries", "COUNT"),
                 Option(("--reverse",), "from the last key to the first"),
                 Option(("--keys",), "keys alone"),
                 _JSON,
+                *_STORES,
+            ),
+        ),
+        Command(
+            "kv watch",
+            "Print entries, and again whenever they change",
+            f"{_HOME}.kv",
+            words=(Word("KEY", "the keys, at most 10", "*"),),
+            options=(
+                Option(("--limit",), "end after so many lines", "COUNT"),
+                _JSON,
+                *_STORES,
             ),
         ),
         Command(
@@ -181,20 +202,35 @@ KV: Final = Command(
             "Write every entry as a line of JSON",
             f"{_HOME}.kv",
             words=(Word("PREFIX", "only keys that begin with this one", "?"),),
-            options=(_STORE,),
+            options=_STORES,
         ),
         Command(
             "kv import",
             "Store the entries that `kv export` wrote",
             f"{_HOME}.kv",
             words=(Word("FILE", "the lines; without it standard input", "?"),),
-            options=(_STORE,),
+            options=(*_STORES, _MAX_VALUE),
+        ),
+        Command(
+            "kv backup",
+            "Copy a store to a new file while it is used",
+            f"{_HOME}.kv",
+            words=(Word("FILE", "where the copy goes"),),
+            options=_STORES,
+        ),
+        Command("kv check", "Read a whole store and say what is damaged", f"{_HOME}.kv", options=_STORES),
+        Command(
+            "kv stats",
+            "Count entries, messages and bytes",
+            f"{_HOME}.kv",
+            options=(_JSON, *_STORES),
         ),
     ),
     examples=(
         'echelon kv set users/1 \'{"name": "Ada"}\'',
         "echelon kv get users/1",
         "echelon kv list users --store app.db",
+        "echelon kv watch users/1 --store https://kv.example.com --token SECRET",
         "echelon kv export --store old.db | echelon kv import --store new.db",
     ),
     notes=(

@@ -2,7 +2,8 @@
 
 What JSON has is written as it is. Everything else is an object with one name that begins with "$":
 {"$bytes": "AAE="}, {"$u64": "5"}, {"$set": [1, 2]}, {"$datetime": "2026-01-02T03:04:05+00:00"}, {"$float": "NaN"},
-{"$dict": [[1, "one"]]} (a dict whose names are not all text, or whose only name begins with "$").
+{"$dict": [[1, "one"]]} (a dict whose names are not all text, or whose only name begins with "$"). Values of
+JavaScript that Python lacks are {"$error": …}, {"$regexp": ["a+", "g"]} and {"$array": ["d", "AAA="]}.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import base64
 import json
 import math
 import re
+from array import array
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from echelon.cli.parser import Usage
 from echelon.kv import U64
 from echelon.kv.codec import Key
+from echelon.kv.v8_format import ARRAY_CODES, JsError, JsRegExp
 
 _WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -179,6 +184,26 @@ def _raise_u64(value: Any) -> U64:
     return U64(int(value))
 
 
+def _raise_array(value: Any) -> array[Any]:
+    if not isinstance(value, list) or len(value) != 2 or value[0] not in ARRAY_CODES.values():
+        raise ValueError(f"a list of one of {', '.join(ARRAY_CODES.values())} and a base64 text is needed")
+    numbers: array[Any] = array(value[0])
+    numbers.frombytes(_raise_bytes(value[1]))
+    return numbers
+
+
+def _raise_error(value: Any) -> JsError:
+    if not isinstance(value, dict):
+        raise ValueError("an object is needed")
+    return msgspec.convert({name: _raise(item) for name, item in value.items()}, JsError)
+
+
+def _raise_regexp(value: Any) -> JsRegExp:
+    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(item, str) for item in value):
+        raise ValueError("a list of source and flags is needed")
+    return JsRegExp(*value)
+
+
 _Tag = tuple[type, Callable[[Any], Any], Callable[[Any], Any]]
 _TAGS: Final[dict[str, _Tag]] = {
     "$bytes": (bytes, _lower_bytes, _raise_bytes),
@@ -194,5 +219,8 @@ _TAGS: Final[dict[str, _Tag]] = {
     "$timedelta": (timedelta, lambda v: v // _MICROSECOND, lambda v: timedelta(microseconds=int(v))),
     "$uuid": (UUID, str, UUID),
     "$decimal": (Decimal, str, Decimal),
+    "$array": (array, lambda v: [v.typecode, _lower_bytes(v.tobytes())], _raise_array),
+    "$error": (JsError, lambda v: _lower(msgspec.structs.asdict(v)), _raise_error),
+    "$regexp": (JsRegExp, lambda v: [v.source, v.flags], _raise_regexp),
 }
 """For each tag its type, what writes it, and what reads it; a timedelta counts microseconds."""

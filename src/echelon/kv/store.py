@@ -38,8 +38,8 @@ from echelon.kv.collection import Collection, Name
 from echelon.kv.entry import Entry, load_entry
 from echelon.kv.keys import encode_for_read, encode_for_write
 from echelon.kv.listing import Listing, check_count, resume, select
-from echelon.kv.queue import Handler, Listener, Load
 from echelon.kv.maintenance import Progress, Stats, require_maintained
+from echelon.kv.queue import Handler, Listener, Load
 from echelon.kv.sweeper import Sweeper
 
 if TYPE_CHECKING:
