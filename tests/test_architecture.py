@@ -73,6 +73,7 @@ PLAIN = {
     "LICENSE",
     "Makefile",
     "benchmarks/setup",
+    "scripts/postgres",
     "scripts/setup",
     "scripts/toolchains",
 }

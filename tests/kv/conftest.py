@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deno_peer import Deno, start_deno
+from postgres_server import PostgresServer
 
 from echelon.kv import Kv, Listing, open_kv
 
-ENGINES = ["full", "normal", "memory", "deno"]
+ENGINES = ["full", "normal", "memory", "deno", "postgres"]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started with the first test that needs it."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """The URL of a store on PostgreSQL that does not exist yet."""
+    return postgres.new_url()
 
 
 @pytest.fixture(params=ENGINES)
@@ -21,7 +36,9 @@ async def kv(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kv
         "normal": {"durability": "normal"},
         "deno": {"format": "deno"},
     }.get(request.param, {})
-    path = ":memory:" if request.param == "memory" else tmp_path / "test.db"
+    path: Any = ":memory:" if request.param == "memory" else tmp_path / "test.db"
+    if request.param == "postgres":
+        path = request.getfixturevalue("postgres_url")
     async with open_kv(path, **options) as store:
         yield store
 

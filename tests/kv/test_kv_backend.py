@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,9 +30,10 @@ from echelon.kv.backend import (
 )
 from echelon.kv.codec import Encoding, encode_key
 from echelon.kv.deno_file import DenoFileBackend
+from echelon.kv.postgres import PostgresBackend
 from echelon.kv.sqlite import SqliteBackend
 
-Engine = Callable[[Path], Awaitable[Backend]]
+Engine = Callable[[Any], Awaitable[Backend]]
 
 ENGINES: dict[str, Engine] = {
     "sqlite-full": lambda folder: SqliteBackend.open(folder / "test.db"),
@@ -41,6 +41,7 @@ ENGINES: dict[str, Engine] = {
     "sqlite-memory": lambda folder: SqliteBackend.open(":memory:"),
     "deno-full": lambda folder: DenoFileBackend.open(folder / "deno.db"),
     "deno-normal": lambda folder: DenoFileBackend.open(folder / "deno.db", "normal"),
+    "postgres": PostgresBackend.open,
 }
 
 
@@ -48,19 +49,25 @@ ALONE = {"sqlite-memory"}
 """Engines whose store only one handle reaches."""
 
 
+def place(request: pytest.FixtureRequest) -> Any:
+    """Where an engine is opened: at a URL on a server, in a folder otherwise."""
+    return request.getfixturevalue("postgres_url" if request.param == "postgres" else "tmp_path")
+
+
 @pytest.fixture(params=ENGINES)
-async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     """An empty engine of each kind."""
-    engine = await ENGINES[request.param](tmp_path)
+    engine = await ENGINES[request.param](place(request))
     yield engine
     await engine.close()
 
 
 @pytest.fixture(params=[name for name in ENGINES if name not in ALONE])
-async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Backend, Backend]]:
+async def pair(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Backend, Backend]]:
     """Two engines on one store, as two processes have them."""
-    one = await ENGINES[request.param](tmp_path)
-    other = await ENGINES[request.param](tmp_path)
+    where = place(request)
+    one = await ENGINES[request.param](where)
+    other = await ENGINES[request.param](where)
     yield one, other
     await one.close()
     await other.close()

@@ -117,7 +117,7 @@ async def test_no_path(path: Any, message: str) -> None:
         ("a.db", {"token": "x"}, "token= means nothing to a SQLite file"),
         ("a.db", {"format": "xml"}, 'format is "echelon" or "deno"'),
         ("postgres://localhost/x", {"format": "deno"}, "format= is about a file, not about PostgreSQL"),
-        ("PostgreSQL://localhost/x", {"durability": "normal"}, 'PostgreSQL knows no durability "normal"'),
+        ("HTTPS://localhost", {"durability": "normal"}, 'KV Connect knows no durability "normal"'),
         ("http://localhost/", {"durability": "no"}, "durability is"),
         ("a.db", {"max_value": "10 apples"}, 'write bytes or "16MiB"'),
         ("a.db", {"max_value": 0}, "greater than zero"),

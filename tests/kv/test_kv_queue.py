@@ -16,6 +16,7 @@ import pytest
 from echelon.errors import KvClosed, KvKeyError, KvLimitError, KvStorageError, KvUsageError, KvValueError
 from echelon.kv import VERSIONSTAMP, Kv, open_kv
 from echelon.kv.backend import Fate
+from echelon.kv.postgres import PostgresBackend
 
 MS = timedelta(milliseconds=1)
 
@@ -59,8 +60,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def counts(kv: Kv) -> tuple[int, int]:
     """Messages that are in the store, and those of them that are leased."""
-    rows = kv._backend._connections.reader  # type: ignore[attr-defined]  # what is in the file
     question = "select count(*), count(token) from queue"
+    if isinstance(kv._backend, PostgresBackend):
+        return tuple(await on_server(kv._backend, question))
+    rows = kv._backend._connections.reader  # type: ignore[attr-defined]  # what is in the file
     if kv._backend.values == "v8":  # the tables of Deno
         question = (
             "select count(*), count(deadline) from "
@@ -70,9 +73,18 @@ async def counts(kv: Kv) -> tuple[int, int]:
     return found  # type: ignore[no-any-return]
 
 
-def take_away(kv: Kv) -> None:
+async def on_server(backend: PostgresBackend, statement: str) -> Any:
+    """The row that a statement about the queue's table gives on the server, if any."""
+    table = f"{backend._server.address.schema}.queue"
+    return await backend._pool.run(lambda line: line.fetchrow(statement.replace("queue", table, 1)))
+
+
+async def take_away(kv: Kv) -> None:
     """Lease every message to somebody else, as another process would."""
     statement = "update queue set token = token + 1, due = due + 100000"
+    if isinstance(kv._backend, PostgresBackend):
+        await on_server(kv._backend, statement)
+        return
     if kv._backend.values == "v8":
         statement = "update queue_running set id = id || 'x', deadline = deadline + 100000"
     kv._backend._connections.writer.execute(statement)  # type: ignore[attr-defined]  # to stand for the other
@@ -259,7 +271,7 @@ async def test_event_loop_that_stands_still(kv: Kv, quick: None, caplog: pytest.
     listening = asyncio.create_task(kv.listen_queue(inbox))
     await kv.enqueue("m", keys_if_undelivered=[("dead",)])
     await inbox.wait_for(1)
-    take_away(kv)
+    await take_away(kv)
     await asyncio.wait_for(cancelled.wait(), 10)
     assert "is handled elsewhere by now" in caplog.text
     assert await counts(kv) == (1, 1)
@@ -271,7 +283,7 @@ async def test_lost_lease_at_the_end(kv: Kv, caplog: pytest.LogCaptureFixture) -
     """A handler that fails for good after its lease was lost writes nothing under the keys."""
 
     async def work(value: Any) -> None:
-        take_away(kv)
+        await take_away(kv)
         raise ValueError
 
     inbox = Inbox(work)

@@ -185,6 +185,11 @@ def _take(data: bytes, at: int, size: int) -> bytes:
     return data[at : at + size]
 
 
+def format_stamp(version: int) -> str:
+    """Return the versionstamp of a commit number: 8 bytes and two zero bytes in hexadecimal."""
+    return f"{version:016x}0000"
+
+
 # Values -----------------------------------------------------------------------------------------------------
 
 _EXT_U64, _EXT_BIGINT, _EXT_SET, _EXT_FROZENSET, _EXT_BYTEARRAY = 1, 2, 3, 4, 5

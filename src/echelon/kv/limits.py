@@ -83,6 +83,9 @@ MAX_SWEEP_SECONDS: Final = 60.0
 MAX_LOCK_SECONDS: Final = 60.0
 """How long an operation waits for another process that holds the file before it gives up."""
 
+MAX_RECONNECT_SECONDS: Final = 30.0
+"""How long an operation waits for a server that went away before it gives up."""
+
 MAX_WAL_PAGES: Final = 1000
 """How long the write-ahead log grows before it is copied back into the file."""
 

@@ -73,8 +73,9 @@ POSTGRES: Final = Engine(
     "PostgreSQL",
     "echelon.kv.postgres",
     "PostgresBackend",
-    lambda kind, where, options: kind.open(where),
-    package="psycopg",
+    lambda kind, where, options: kind.open(where, options.durability),
+    takes_durability=True,
+    package="asyncpg",
     extra="postgres",
 )
 CONNECT: Final = Engine(

@@ -13,7 +13,7 @@ from echelon.errors import KvError
 from echelon.kv import limits
 from echelon.kv.arithmetic import combine
 from echelon.kv.backend import Action, Check, Commit, CommitResult, Message, Mutation
-from echelon.kv.codec import encode_key
+from echelon.kv.codec import encode_key, format_stamp
 from echelon.kv.sqlite_file import storage_error
 from echelon.kv.sqlite_layout import Execute, Layout
 
@@ -39,11 +39,6 @@ class Dequeue:
 
 Operation = Commit | Sweep | Dequeue
 Outcome = CommitResult | int | list[Message] | Exception
-
-
-def format_stamp(version: int) -> str:
-    """Return the versionstamp of a commit number: 8 bytes and two zero bytes in hexadecimal."""
-    return f"{version:016x}0000"
 
 
 class Applier:

@@ -12,7 +12,7 @@ import apsw
 from echelon.errors import KvClosed
 from echelon.kv import limits
 from echelon.kv.backend import KeyRange, Record
-from echelon.kv.sqlite_commit import format_stamp
+from echelon.kv.codec import format_stamp
 from echelon.kv.sqlite_file import pause, storage_error
 from echelon.kv.sqlite_layout import Execute, Layout
 

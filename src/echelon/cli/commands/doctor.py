@@ -29,6 +29,7 @@ NEEDED: Final = ("wasmtime", "cffi", "granian", "msgspec", "apsw", "python-multi
 OPTIONAL: Final = {
     "uvloop": "the server is faster with it: pip install uvloop",
     "watchfiles": 'reload needs it: pip install "echelon[reload]"',
+    "asyncpg": 'a store on PostgreSQL needs it: pip install "echelon[postgres]"',
     "opentelemetry-sdk": 'exporting traces needs it: pip install "echelon[telemetry]"',
 }
 LEAST_DISK: Final = 512 * MIB
