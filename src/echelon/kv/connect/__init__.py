@@ -1,0 +1,1 @@
+"""KV Connect: stores on other machines, and this one for others, over HTTP."""
