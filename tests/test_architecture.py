@@ -41,6 +41,7 @@ EXCEPTIONS = {
     ("config.model", "runtime.limits"): "[wasm.limits] is a Limits",
     ("config.sections", "runtime.limits"): "[wasm.limits] is a Limits",
     ("kv.opening", "runtime.limits"): "sizes are read as limits read them",
+    ("kv.connect.mount", "http.response"): "a mount answers with a response",
     ("http.service", "routing"): "the service is where HTTP, routes and middleware meet",
     ("http.service", "middleware.errors"): "the service is where HTTP, routes and middleware meet",
     ("http.service", "middleware.pipeline"): "the service is where HTTP, routes and middleware meet",

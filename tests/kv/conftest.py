@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from connect_peers import TOKEN, serving, url_of
 from deno_peer import Deno, start_deno
 from postgres_server import PostgresServer
 
 from echelon.kv import Kv, Listing, open_kv
 
-ENGINES = ["full", "normal", "memory", "deno", "postgres"]
+ENGINES = ["full", "normal", "memory", "deno", "postgres", "connect"]
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +35,16 @@ def postgres_url(postgres: PostgresServer) -> str:
 @pytest.fixture(params=ENGINES)
 async def kv(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kv]:
     """An empty store on each engine."""
+    if request.param == "connect":
+        async with (
+            open_kv(tmp_path / "test.db") as served,
+            serving(served.backend) as listener,
+            open_kv(url_of(listener), token=TOKEN) as store,
+        ):
+            # Some tests count what is in the file, whose connections the client does not have.
+            store._backend._connections = served._backend._connections  # type: ignore[attr-defined]
+            yield store
+        return
     options: dict[str, Any] = {
         "normal": {"durability": "normal"},
         "deno": {"format": "deno"},
@@ -64,3 +77,28 @@ async def deno() -> AsyncIterator[Deno]:
     """Real Deno, to run JavaScript in."""
     async with start_deno() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost that nobody trusts, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    found = shutil.which("openssl")
+    if found is None:
+        pytest.skip("openssl is not here to make a certificate")
+    command = [
+        found,
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    command += ["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from enum import Enum, IntEnum
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
+
+RESERVED: Final = b"\xff"
+"""What no key of a user begins with, and no list reaches: room for what servers remember in a store."""
 
 
 class KeyRange(NamedTuple):

@@ -16,6 +16,7 @@ import apsw
 
 from echelon.errors import KvError, KvStorageError, KvUsageError
 from echelon.kv import limits
+from echelon.kv.backend import RESERVED
 from echelon.kv.codec import decode_key, decode_value
 from echelon.kv.maintenance import Progress, Stats
 from echelon.kv.sqlite_commit import format_stamp
@@ -214,7 +215,8 @@ def _find_faults(source: apsw.Connection, layout: Layout) -> Iterator[str]:
 def _find_faults_of_entry(key: bytes, value: bytes, encoding: int) -> Iterator[str]:
     name = f"the entry {key.hex()[:80]}"
     try:
-        decode_key(key)
+        if not key.startswith(RESERVED):
+            decode_key(key)
     except KvError as exc:
         yield f"{name} has a damaged key: {exc}"
     if len(key) > limits.MAX_WRITE_KEY_BYTES:

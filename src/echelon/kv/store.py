@@ -73,6 +73,11 @@ class Kv:
         self._closing: asyncio.Task[None] | None = None
 
     @property
+    def backend(self) -> Backend:
+        """The engine below, for what serves a store to others; it goes with the store."""
+        return self._backend
+
+    @property
     def closed(self) -> bool:
         """Whether `close()` was called."""
         return self._closing is not None
