@@ -225,6 +225,26 @@ KV: Final = Command(
             f"{_HOME}.kv",
             options=(_JSON, *_STORES),
         ),
+        Command(
+            "kv serve",
+            "Let Deno, Node and other programs use a store over KV Connect",
+            f"{_HOME}.kv_serve",
+            words=(Word("PATH", "the store's file, or its URL; without it the project's", "?"),),
+            options=(
+                Option(("--host",), "address to listen on (default 127.0.0.1)", "ADDRESS"),
+                Option(("--port",), "port to listen on (default 4512); 0 takes a free one", "PORT"),
+                Option(
+                    ("--token",),
+                    "access token of the clients; without it DENO_KV_ACCESS_TOKEN, else one is made",
+                    "TOKEN",
+                ),
+                Option(("--tls-cert",), "certificate chain, PEM; without it plain HTTP", "FILE"),
+                Option(("--tls-key",), "private key of the certificate, PEM", "FILE"),
+                Option(
+                    ("--format",), "how the file is laid out (default echelon)", "FORMAT", ("echelon", "deno")
+                ),
+            ),
+        ),
     ),
     examples=(
         'echelon kv set users/1 \'{"name": "Ada"}\'',
@@ -232,6 +252,7 @@ KV: Final = Command(
         "echelon kv list users --store app.db",
         "echelon kv watch users/1 --store https://kv.example.com --token SECRET",
         "echelon kv export --store old.db | echelon kv import --store new.db",
+        "DENO_KV_ACCESS_TOKEN=… echelon kv serve app.db",
     ),
     notes=(
         'A key is written as a path, users/1, in which whole numbers are numbers, or as a JSON array, ["users", 1].'

@@ -30,6 +30,7 @@ OPTIONAL: Final = {
     "uvloop": "the server is faster with it: pip install uvloop",
     "watchfiles": 'reload needs it: pip install "echelon[reload]"',
     "asyncpg": 'a store on PostgreSQL needs it: pip install "echelon[postgres]"',
+    "h2": 'KV Connect needs it: pip install "echelon[connect]"',
     "opentelemetry-sdk": 'exporting traces needs it: pip install "echelon[telemetry]"',
 }
 LEAST_DISK: Final = 512 * MIB
