@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from echelon import Application
+from echelon import Application, Runtime
 from echelon.http.testing import LiveServer, TestClient
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,6 +136,15 @@ async def test_http_guest() -> None:
         assert counted.headers["content-type"] == "text/plain; charset=utf-8"
         refused = await client.get("/words")
         assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+async def test_c_without_a_kit(clang: Callable[..., bytes]) -> None:
+    """A guest in C takes lists of texts and returns several values, by the plain memory of the ABI."""
+    source = (EXAMPLES / "guests" / "longest.c").read_text()
+    async with Runtime() as wasm:
+        guest = await wasm.load(clang({"longest.c": source}, "-O2"))
+        assert await guest.longest(["tea", "milk", "jam"]) == "milk"
+        assert await guest.summary([1, 2.5]) == (1.75, 2.5, 2)
 
 
 async def test_kv_counter() -> None:

@@ -44,6 +44,9 @@ from echelon.runtime.signature import Function, Value
         ("option<str>", "null", None),
         ("option<str>", '"x"', "x"),
         ("list<option<bool>>", "[null, true]", [None, True]),
+        ("json", '{"a": [1, null]}', {"a": [1, None]}),
+        ("list<json>", '["x", {}]', ["x", {}]),
+        ("option<json>", "null", None),
     ],
 )
 def test_words_by_type(kind: str, word: str, value: Any) -> None:
@@ -76,6 +79,7 @@ def test_words_by_type(kind: str, word: str, value: Any) -> None:
         ("list<f64>", "[1" + "0" * 400 + "]", "is larger than any number of 64 bits"),
         ("option<str>", "x", "'x' is not JSON; write option<str> as null or \"text\""),
         ("list<i32>", "[" * 100_000, "is not JSON"),
+        ("json", "x", "'x' is not JSON; write json as {\"a\": 1}"),
         ("externref", "x", "a reference cannot be given"),
     ],
 )

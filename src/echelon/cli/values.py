@@ -115,7 +115,7 @@ def _read_json(kind: str, word: str) -> Any:
 
 def _fit(kind: str, value: Any, place: str) -> Any:
     """Return a JSON value as a type; raises Unfit that says where it does not fit."""
-    if _WIT.match(kind):
+    if kind == "json" or _WIT.match(kind):
         return value
     base, _, inner = kind.partition("<")
     inner = inner[:-1]
@@ -162,6 +162,7 @@ def _example(kind: str) -> str:
         "char": '"c"',
         "bytes": '"AAE="',
         "v128": '"AAE="',
+        "json": '{"a": 1}',
     }.get(kind, "1.5")
 
 
