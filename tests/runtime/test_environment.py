@@ -11,7 +11,7 @@ import pytest
 
 from echelon.errors import ConfigError, PermissionDenied
 from echelon.runtime.clock import MILLISECOND, SECOND, SYSTEM, VirtualClock
-from echelon.runtime.environment import MAX_BYTES, Environment
+from echelon.runtime.environment import LOCALE, MAX_BYTES, Environment, host_locale
 from echelon.runtime.permissions import NONE, Permissions
 
 
@@ -22,10 +22,10 @@ def _host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_granted_is_not_an_empty_environment() -> None:
-    """Without a grant there is no environment at all; with an empty list there is an empty one."""
+    """Without a grant there is no environment at all; with an empty list there is one with the locale alone."""
     assert Environment.build(NONE).variables is None
-    assert Environment.build(Permissions(env=[])).variables == {}
-    assert Environment.build(NONE, variables={}).variables == {}
+    assert Environment.build(Permissions(env=[])).variables == LOCALE
+    assert Environment.build(NONE, variables={}).variables == LOCALE
 
 
 def test_granted_variables_of_the_host() -> None:
@@ -33,9 +33,11 @@ def test_granted_variables_of_the_host() -> None:
     assert Environment.build(Permissions(env=["ECHELON_T_*"])).variables == {
         "ECHELON_T_ONE": "1",
         "ECHELON_T_TWO": "2",
+        **LOCALE,
     }
     assert Environment.build(Permissions(env=["ECHELON_T_ONE", "MISSING_X"])).variables == {
-        "ECHELON_T_ONE": "1"
+        "ECHELON_T_ONE": "1",
+        **LOCALE,
     }
     every = Environment.build(Permissions(env=True, deny=Permissions(env=["ECHELON_T_TWO"]))).variables
     assert every is not None
@@ -47,7 +49,7 @@ def test_given_variables_win_and_denials_win_over_them() -> None:
     """What the caller gives replaces the host's value; a denial hides both."""
     permissions = Permissions(env=["ECHELON_T_ONE"], deny=Permissions(env=["B"]))
     built = Environment.build(permissions, variables={"ECHELON_T_ONE": "x", "A": "ä", "B": "hidden"})
-    assert built.variables == {"ECHELON_T_ONE": "x", "A": "ä"}
+    assert built.variables == {"ECHELON_T_ONE": "x", "A": "ä", **LOCALE}
     with pytest.raises(TypeError):
         built.variables["C"] = "no"  # type: ignore[index]
 
@@ -61,6 +63,58 @@ def test_lookup() -> None:
     assert built.lookup(permissions, "UNSET_X") is None
     with pytest.raises(PermissionDenied, match="--allow-env=ECHELON_T_TWO"):
         built.lookup(permissions, "ECHELON_T_TWO")
+
+
+@pytest.fixture
+def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host in another language and time zone."""
+    monkeypatch.delenv("LC_ALL", raising=False)
+    monkeypatch.setenv("LANG", "de_CH.UTF-8")
+    monkeypatch.setenv("TZ", "Europe/Zurich")
+
+
+@pytest.mark.usefixtures("somewhere")
+def test_the_locale_is_the_same_everywhere() -> None:
+    """Unless it is granted, a guest sees neither the language nor the time zone of the host."""
+    assert LOCALE == {"LANG": "C.UTF-8", "TZ": "UTC"}
+    for permissions in (NONE, Permissions(env=[], sys=["clock"]), Permissions(env=["ECHELON_T_*"])):
+        built = Environment.build(permissions)
+        assert [built.lookup(permissions, name) for name in LOCALE] == ["C.UTF-8", "UTC"]
+    with pytest.raises(PermissionDenied):
+        built.lookup(NONE, "LC_ALL")
+
+
+@pytest.mark.usefixtures("somewhere")
+def test_the_locale_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sys` grants both, `env` one of them; what the caller gives wins; a seeded call sees the same everywhere."""
+    granted = Permissions(sys=["locale"], env=[])
+    assert Environment.build(granted).variables == {"LANG": "de_CH.UTF-8", "TZ": "Europe/Zurich"}
+    assert Environment.build(granted, seed=1).variables == LOCALE
+    assert Environment.build(Permissions(env=["TZ"])).variables == {"LANG": "C.UTF-8", "TZ": "Europe/Zurich"}
+    assert Environment.build(granted, variables={"LANG": "fr"}).variables == {
+        "LANG": "fr",
+        "TZ": "Europe/Zurich",
+    }
+    monkeypatch.setenv("LC_ALL", "it_CH.UTF-8")
+    assert Environment.build(Permissions(sys=True)).lookup(NONE, "LANG") == "it_CH.UTF-8"
+    for name in ("LC_ALL", "LANG", "TZ"):
+        monkeypatch.delenv(name)
+    zone = host_locale()
+    assert zone["LANG"] == "C.UTF-8"
+    assert zone["TZ"]
+    assert not zone["TZ"].startswith("/")
+
+
+@pytest.mark.usefixtures("somewhere")
+def test_a_denied_locale() -> None:
+    """A denial hides one of them, granted or not."""
+    permissions = Permissions(env=[], sys=["locale"], deny=Permissions(env=["TZ"]))
+    built = Environment.build(permissions)
+    assert built.variables == {"LANG": "de_CH.UTF-8"}
+    with pytest.raises(PermissionDenied, match="without --deny-env=TZ"):
+        built.lookup(permissions, "TZ")
+    refused = Permissions(env=[], sys=True, deny=Permissions(sys=["locale"]))
+    assert Environment.build(refused).variables == LOCALE
 
 
 @pytest.mark.parametrize(

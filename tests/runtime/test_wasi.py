@@ -94,11 +94,11 @@ def test_arguments() -> None:
 
 
 def test_variables() -> None:
-    """Given variables arrive as NAME=text; an empty list grants an empty environment."""
+    """Given variables arrive as NAME=text behind the locale; an empty list grants that alone."""
     with Guest(environment=Environment.build(NONE, variables={"A": "1", "B": "x=y"})) as guest:
-        assert strings(guest, "environ") == [b"A=1", b"B=x=y"]
+        assert strings(guest, "environ") == [b"LANG=C.UTF-8", b"TZ=UTC", b"A=1", b"B=x=y"]
     with Guest(Permissions(env=[])) as guest:
-        assert strings(guest, "environ") == []
+        assert strings(guest, "environ") == [b"LANG=C.UTF-8", b"TZ=UTC"]
 
 
 def test_environment_that_was_not_granted() -> None:

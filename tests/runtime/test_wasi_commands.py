@@ -183,15 +183,15 @@ async def test_arguments(runtime: Runtime, wat: Wat) -> None:
 
 
 async def test_environment(runtime: Runtime, wat: Wat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that asks for variables is denied unless some are granted or given; then it sees just those."""
-    monkeypatch.setenv("TZ", "UTC")
+    """A command that asks for variables is denied unless some are granted or given; then it sees those and a locale."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
     monkeypatch.setenv("SECRET", "s3cret")
     wasm = wat(command(LIST.format(what="environ"), "environ_sizes_get", "environ_get", "fd_write"))
     with pytest.raises(PermissionDenied, match="--allow-env"):
         await (await runtime.load(wasm)).run()
     granted = await runtime.load(wasm, permissions=Permissions(env=["TZ"]))
-    assert (await granted.run()).stdout == b"TZ=UTC\0"
-    assert (await (await runtime.load(wasm)).run(env={"A": "1"})).stdout == b"A=1\0"
+    assert (await granted.run()).stdout == b"LANG=C.UTF-8\0TZ=Asia/Tokyo\0"
+    assert (await (await runtime.load(wasm)).run(env={"A": "1"})).stdout == b"LANG=C.UTF-8\0TZ=UTC\0A=1\0"
 
 
 async def test_reading_files(runtime: Runtime, wat: Wat, tmp_path: Path) -> None:

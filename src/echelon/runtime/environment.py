@@ -1,4 +1,4 @@
-"""What a guest may know of its surroundings: variables, arguments, time and randomness.
+"""What a guest may know of its surroundings: variables, arguments, locale, time and randomness.
 
 Environment.build(permissions, args=["prog", "--fast"])                 # what a call normally gets
 Environment.build(permissions, seed=7, clock=VirtualClock())            # the same result every time
@@ -19,6 +19,12 @@ from echelon.runtime.permissions import Permissions
 
 MAX_BYTES: Final = 1 << 20
 """Bytes that arguments and variables may have together, with the zero that ends each."""
+
+LOCALE: Final = MappingProxyType({"LANG": "C.UTF-8", "TZ": "UTC"})
+"""Language and time zone as every guest sees them, wherever it runs. LC_ALL is not set: it would win over both."""
+
+_ZONES: Final = "/zoneinfo/"
+_LOCAL_TIME: Final = "/etc/localtime"
 
 Seed = int | str | bytes
 
@@ -44,11 +50,13 @@ class Environment:
     """The surroundings of a call. Times are nanoseconds; the clocks are cut to multiples of `resolution`.
 
     `variables` is None when nothing at all was granted or given: asking for them is then refused, not
-    answered with none. With a `seed`, random bytes repeat from one `fresh()` environment to the next.
+    answered with none. The `locale` is among them, and everybody may ask for it. With a `seed`, random bytes
+    repeat from one `fresh()` environment to the next.
     """
 
     variables: Mapping[str, str] | None = None
     args: tuple[str, ...] = ()
+    locale: Mapping[str, str] = field(default_factory=lambda: LOCALE)
     resolution: int = MILLISECOND
     seed: Seed | None = None
     clock: Clock = SYSTEM
@@ -69,23 +77,28 @@ class Environment:
     ) -> Environment:
         """Return what `permissions` lets a guest know, with the variables and arguments that are given.
 
-        Given variables win over the host's; a denial hides both. Raises ConfigError for a name or text that
-        cannot be passed on.
+        Given variables win over the host's, and both over the locale; a denial hides all three. With a seed the
+        locale is the same everywhere. Raises ConfigError for a name or text that cannot be passed on.
         """
+        locale = host_locale() if seed is None and permissions.check_sys("locale") else LOCALE
         visible: dict[str, str] | None = None
         if permissions.env is not None:
             visible = {name: text for name, text in os.environ.items() if permissions.check_env(name)}
         if variables is not None:
             visible = (visible or {}) | _checked(variables)
-        if visible is not None and permissions.deny is not None:
-            denied = Permissions(env=True, deny=permissions.deny)
-            visible = {name: text for name, text in visible.items() if denied.check_env(name)}
+        if visible is not None:
+            visible = {
+                name: text
+                for name, text in {**locale, **visible}.items()
+                if not _is_denied(permissions, name)
+            }
         arguments = tuple(args)
         _check_texts("args", arguments)
         _check_size(arguments, variables or {})
         return cls(
             variables=None if visible is None else MappingProxyType(visible),
             args=arguments,
+            locale=locale,
             resolution=1 if permissions.check_sys("clock") else MILLISECOND,
             seed=seed,
             clock=SYSTEM if clock is None else clock,
@@ -102,11 +115,12 @@ class Environment:
         """Return one variable, or None when it is not set; raises PermissionDenied when it is not granted."""
         given = (self.variables or {}).get(name)
         if given is not None:
-            if permissions.check_env(
-                name
-            ):  # a variable of the caller's needs no grant; one of the host's is a use
+            # A variable of the caller's needs no grant, nor does the locale; one of the host's is a use.
+            if permissions.check_env(name):
                 permissions.require_env(name)
             return given
+        if name in self.locale and not _is_denied(permissions, name):
+            return self.locale[name]
         permissions.require_env(name)
         return os.environ.get(name) if permissions.may_grow else None
 
@@ -123,6 +137,17 @@ class Environment:
     def random(self, size: int) -> bytes:
         """Return `size` random bytes: of the operating system, or of the seed."""
         return os.urandom(size) if self._stream is None else self._stream.read(size)
+
+
+def host_locale() -> Mapping[str, str]:
+    """Return the language and the time zone of this process."""
+    language = os.environ.get("LC_ALL") or os.environ.get("LANG") or LOCALE["LANG"]
+    _, _, zone = os.path.realpath(_LOCAL_TIME).rpartition(_ZONES)
+    return MappingProxyType({"LANG": language, "TZ": os.environ.get("TZ") or zone or LOCALE["TZ"]})
+
+
+def _is_denied(permissions: Permissions, name: str) -> bool:
+    return permissions.deny is not None and permissions.deny.check_env(name)
 
 
 def _checked(variables: Mapping[str, str]) -> dict[str, str]:

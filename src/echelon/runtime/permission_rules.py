@@ -23,8 +23,8 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 KEPT_ROOTS: Final = ("/proc", "/sys", "/dev")
 """Trees that show or change the host itself: only a grant of a path inside one of them covers it."""
 
-SYS_NAMES: Final = ("clock",)
-"""What `sys` can grant. "clock": clocks as fine as the host's instead of 1 ms."""
+SYS_NAMES: Final = ("clock", "locale")
+"""What `sys` can grant. "clock": clocks as fine as the host's instead of 1 ms. "locale": its language and time zone."""
 
 _ENV_NAME: Final = re.compile(r"[^=\0*]+\*?|\*")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")

@@ -430,7 +430,7 @@ def test_too_many_descriptors(writer: Guest, folder: Path) -> None:
 def test_environment() -> None:
     """Arguments and granted variables are told; without any grant, asking is denied."""
     guest = Guest(Permissions(), variables={"A": "1"}, args=("prog", "--fast"))
-    assert guest("cli/environment", "get-environment") == [("A", "1")]
+    assert guest("cli/environment", "get-environment") == [("LANG", "C.UTF-8"), ("TZ", "UTC"), ("A", "1")]
     assert guest("cli/environment", "get-arguments") == ["prog", "--fast"]
     assert guest("cli/environment", "initial-cwd") is None
     with pytest.raises(PermissionDenied, match="--allow-env"):
