@@ -356,6 +356,80 @@ async def test_denied_networks_hold_after_resolution(net: Outbound, names: Names
         await net.fetch(permissions, get("http://public.example/"))
 
 
+NETWORKS = {
+    "10.0.0.0/8": "10.1.2.3", "169.254.169.254/32": "169.254.169.254", "fd00::/8": "fd12::1", "::1/128": "::1",
+    "::ffff:10.0.0.0/104": "10.1.2.3", "::ffff:0:0/96": "::ffff:192.168.1.1", "2001:db8::/32": "2001:db8::5",
+}  # fmt: skip
+"""Networks, and an address in each that needs to be granted."""
+
+
+def literal(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+@pytest.mark.parametrize(("network", "address"), NETWORKS.items())
+async def test_networks(net: Outbound, names: Names, network: str, address: str) -> None:
+    """A network grants its addresses, on its port and scheme: spelled out, or when a granted name leads there."""
+    names.names["inner.example"] = address
+    bracketed = f"[{network}]" if ":" in network else network
+    for item, port in ((network, 9), (f"{bracketed}:9", 9), (f"http://{bracketed}", 9)):
+        permissions = Permissions(net=["inner.example", item])
+        assert permissions.check_address(address, port, "http", public=False)
+        assert permissions.check_net(literal(address), port, "http")
+    for item in (f"{bracketed}:10", f"https://{bracketed}:9"):
+        for host in ("inner.example", literal(address)):
+            with pytest.raises(PermissionDenied, match=r":9\""):
+                await net.fetch(Permissions(net=["inner.example", item]), get(f"http://{host}:9/"))
+
+
+async def test_a_network_is_reached(net: Outbound, origin: Origin) -> None:
+    """Requests go to addresses of a granted network, by name and by number."""
+    permissions = Permissions(net=["shop.example", f"127.0.0.0/8:{origin.port}"])
+    for host in ("shop.example", "127.0.0.1", "[::ffff:127.0.0.1]", "0x7f000001"):
+        assert (await net.fetch(permissions, get(f"http://{host}:{origin.port}/"))).status == 200
+
+
+async def test_a_network_grants_no_names(net: Outbound, names: Names) -> None:
+    """A name that is not granted is not even looked up, wherever it would lead; nor is an address outside reached."""
+    permissions = Permissions(net=["127.0.0.0/8", "fd00::/8"])
+    for host in ("shop.example", "128.0.0.1", "[fe80::1]", "10.0.0.1"):
+        with pytest.raises(PermissionDenied):
+            await net.fetch(permissions, get(f"http://{host}:9/"))
+    assert names.asked == []
+
+
+@pytest.mark.parametrize(("network", "address"), NETWORKS.items())
+@pytest.mark.parametrize("grant", [True, "name", "both"])
+async def test_a_denied_network_wins(
+    net: Outbound, names: Names, network: str, address: str, grant: bool | str
+) -> None:
+    """Whatever grants the host or the address, by name or by number, a denied network is not reached."""
+    names.names["inner.example"] = address
+    items = {True: True, "name": ["inner.example"], "both": ["inner.example", network, literal(address)]}
+    permissions = Permissions(net=items[grant], deny=Permissions(net=[network]))
+    for host in ("inner.example", literal(address)):
+        with pytest.raises(PermissionDenied):
+            await net.fetch(permissions, get(f"http://{host}:9/"))
+    elsewhere = Permissions(
+        net=["inner.example", network], deny=Permissions(net=[f"https://{literal(network)}"])
+    )
+    assert elsewhere.check_address(address, 9, "http", public=False)
+    assert not elsewhere.check_address(address, 9, "https", public=False)
+
+
+async def test_only_addresses_outside_a_denied_network_are_tried(
+    net: Outbound, names: Names, origin: Origin
+) -> None:
+    """Of a name with several addresses, those in a denied network are left out."""
+    names.names["shop.example"] = ["93.184.216.34", "fd12::1", "10.0.0.1", LOCAL]
+    denied = Permissions(net=["93.184.0.0/16", "10.0.0.0/8", "fd00::/8"])
+    permissions = Permissions(net=["shop.example", "127.0.0.0/8", "10.0.0.0/8"], deny=denied)
+    assert (await net.fetch(permissions, get(f"http://shop.example:{origin.port}/"))).status == 200
+    names.names["shop.example"] = ["93.184.216.34", "10.0.0.1"]
+    with pytest.raises(PermissionDenied, match=r"and without --deny-net=93\.184\.0\.0/16"):
+        await net.fetch(permissions, get("http://shop.example/"))
+
+
 async def test_a_port_of_an_address(net: Outbound, origin: Origin) -> None:
     """An address may be granted for one port."""
     url = f"http://shop.example:{origin.port}/"

@@ -29,6 +29,9 @@ SYS_NAMES: Final = ("clock", "locale")
 _ENV_NAME: Final = re.compile(r"[^=\0*]+\*?|\*")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC: Final = re.compile(r"\d+|0x[0-9a-f]*")
+_MAPPED_BITS: Final = 96
+"""Bits before the IPv4 address in one that is mapped into IPv6."""
+
 MAX_PORT: Final = 65535
 SCHEMES: Final = ("https", "http")
 
@@ -204,8 +207,7 @@ class Host:
                 raise bad
             number = None if port is None else int(port)
             if "/" in host:
-                network = ipaddress.ip_network(host.removeprefix("[").removesuffix("]"))
-                return cls("", number, network, scheme_or_none)
+                return cls("", number, _network(host.removeprefix("[").removesuffix("]")), scheme_or_none)
             wild = host.startswith("*.")
             name = normal_host(host.removeprefix("*."))
         except ValueError as exc:
@@ -257,6 +259,16 @@ class Host:
         host = self.name if self.network is None else str(self.network)
         prefix = "" if self.scheme is None else f"{self.scheme}://"
         return prefix + (host if self.port is None else join_host(host, self.port))
+
+
+def _network(text: str) -> Network:
+    """Return a network in the form that addresses are compared in; raises ValueError."""
+    network = ipaddress.ip_network(text)
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
 
 
 def _split_port(item: str) -> tuple[str, str | None]:
