@@ -29,7 +29,7 @@ _ALLOW: Final = {
     "read": ("PATHS", "let it read these files and folders, or all"),
     "write": ("PATHS", "let it write these files and folders, or all"),
     "env": ("NAMES", "let it know these environment variables (HOME, APP_*), or all"),
-    "sys": ("NAMES", "let it know these facts about the host (clock), or all"),
+    "sys": ("NAMES", "let it know these facts about the host (clock, locale), or all"),
     "kv": ("PREFIXES", "let it use these key prefixes of the store (users, users/eu), or all"),
     "import": ("HOSTS", "let code be loaded from these hosts, or all"),
 }
