@@ -127,6 +127,15 @@ async def test_collecting(runtime: Runtime, clang: Clang) -> None:
     assert module.language == "c"
 
 
+async def test_lines_after_collecting(runtime: Runtime, clang: Clang) -> None:
+    """Other export names do not move what debug information says."""
+    source = '__attribute__((export_name("f(a: i32) -> i32"))) int f(int a) {\n  return 1 /\n    a; }'
+    module = await runtime.load(declarations.collect(clang({"f.c": source}, "-O0"), "c"))
+    with pytest.raises(Trap) as caught:
+        await module.f(0)
+    assert (caught.value.frames[0].file, caught.value.frames[0].line) == ("f.c", 2)
+
+
 def test_collecting_lines(clang: Clang) -> None:
     """Lines of a section do the same for exports with plain names, and the section is gone afterwards."""
     source = """

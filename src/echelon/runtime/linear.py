@@ -258,18 +258,18 @@ def layout_of(kind: str, depth: int = MAX_DEPTH) -> Layout:
 class Answer:
     """How the results of a function cross: `core` is the type of what it returns, None for nothing."""
 
-    __slots__ = ("_fields", "_item", "_size", "core")
+    __slots__ = ("_fields", "_item", "core", "in_memory")
 
     def __init__(self, results: Sequence[Value]) -> None:
         """Raises ValueError for a type there is not."""
         layouts = [layout_of(result.type) for result in results]
         self._item = layouts[0] if len(layouts) == 1 else None
         self._fields: list[tuple[Layout, int]] = []
-        self._size = 0
+        size = 0
         for layout in layouts:
-            start = self._size + -self._size % layout.align
+            start = size + -size % layout.align
             self._fields.append((layout, start))
-            self._size = start + layout.size
+            size = start + layout.size
         self.core: str | None = None
         if isinstance(self._item, _Number):
             self.core = self._item.kind
@@ -277,10 +277,7 @@ class Answer:
             self.core = "u64"
         elif layouts:
             self.core = "u32"
-
-    @property
-    def in_memory(self) -> bool:
-        return self.core is not None and not isinstance(self._item, _Number)
+        self.in_memory = bool(layouts) and not isinstance(self._item, _Number)
 
     def read(self, reading: Reading, raw: int) -> Any:
         """Return the value, or the tuple of values, that a guest returned in its memory; raises GuestError."""
