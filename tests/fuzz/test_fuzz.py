@@ -73,16 +73,20 @@ COMPONENT = """(component
     (type $blob' (record (field "data" (list u8)) (field "kind" (option (list u16)))))
     (export "blob" (type $blob (eq $blob'))) (type $many' (list $blob)) (export "many" (type (eq $many')))
     (export "thing" (type $thing (sub resource)))
-    (export "[method]thing.put" (func (param "self" (borrow $thing)) (param "x" $blob)))))
+    (type $bytes (list u8)) (type $thing' (borrow $thing))
+    (export "[method]thing.add" (func (param "self" $thing') (param "x" $bytes) (result (option $bytes))))
+    (export "[method]thing.put" (func (param "self" $thing') (param "x" $blob)))))
   (alias export $types "many" (type $many))
   (alias export $types "thing" (type $thing))
   (alias export $types "[method]thing.put" (func $put))
+  (alias export $types "[method]thing.add" (func $add))
   (core module $m (memory (export "memory") 1)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
     (func (export "post") (param i32))
     (func (export "f") (param i32 i32 i32) (result i32) (i32.const 16)))
   (core instance $i (instantiate $m))
   (core func $put' (canon lower (func $put) (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (core func $add' (canon lower (func $add) (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
   (core func (canon resource.drop $thing))
   (core instance $named (export "put" (func $put')) (export "memory" (memory $i "memory")))
   (func $f (param "x" (borrow $thing)) (param "y" $many) (result $many)
@@ -165,6 +169,8 @@ def test_modules_are_read_whole() -> None:
     found = component(COMPONENTS[0])
     assert found is not None
     assert list(found.appendix.functions) == ["f"]
+    assert list(found.appendix.imports) == [("acme:x/types@1.0.0", "[method]thing.add")]
+    assert component(binary.edited(found.wasm, found.forms[0])[8:]) is not None
 
 
 # Signatures ---------------------------------------------------------------------------------------------

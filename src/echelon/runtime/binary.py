@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -394,6 +394,20 @@ def custom_section(data: bytes, info: ModuleInfo, name: str) -> bytes | None:
     """Return the content of the first custom section of that name."""
     place = info.custom.get(name)
     return None if place is None else data[place[0] : place[1]]
+
+
+Edit = tuple[int, int, bytes]
+"""What to put where: begin and end of what is replaced."""
+
+
+def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
+    """Return bytes with some of them replaced; no two places overlap."""
+    place = 0
+    parts: list[bytes] = []
+    for begin, end, content in sorted(edits):
+        parts += (data[place:begin], content)
+        place = end
+    return b"".join((*parts, data[place:]))
 
 
 def add_custom_section(data: bytes, name: str, content: bytes) -> bytes:

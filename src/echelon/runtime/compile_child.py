@@ -1,9 +1,9 @@
 """The process that turns untrusted modules into native code: `python -m echelon.runtime.compile_child`.
 
 It reads one JSON line per job from standard input,
-`{"source": path, "output": path, "additions": [hex], "fuel": bool, "deterministic": bool,
-"components": bool}`, and answers `{"error": null | text}`. The module is compiled with the first of the additions at
-its end that makes a valid one, or as it is.
+`{"source": path, "output": path, "forms": [[[begin, end, hex]]], "fuel": bool, "deterministic": bool,
+"components": bool}`, and answers `{"error": null | text}`. A form says which bytes to put where; the module is
+compiled in the first that is valid, or as it is.
 Its parent bounds its memory, its CPU time and its wall time, and kills it at will.
 """
 
@@ -17,8 +17,10 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from echelon.runtime import native
+from echelon.runtime.binary import edited
 from echelon.runtime.engine import Engine, Profile
 
 
@@ -52,13 +54,14 @@ def compile_component(engine: Engine, wasm: bytes) -> bytes:
     return engine.native.take_bytes(code)
 
 
-def compile_with_additions(
-    compile_wasm: Callable[[Engine, bytes], bytes], engine: Engine, wasm: bytes, additions: list[str]
+def compile_form(
+    compile_wasm: Callable[[Engine, bytes], bytes], engine: Engine, wasm: bytes, forms: list[list[Any]]
 ) -> bytes:
-    """Return the native code of a module with the first addition that is accepted, or of the module as it is."""
-    for addition in additions:
+    """Return the native code of a module in the first form that is accepted, or of the module as it is."""
+    for edits in forms:
         with contextlib.suppress(ValueError):
-            return compile_wasm(engine, wasm + bytes.fromhex(addition))
+            changes = [(begin, end, bytes.fromhex(content)) for begin, end, content in edits]
+            return compile_wasm(engine, edited(wasm, changes))
     return compile_wasm(engine, wasm)
 
 
@@ -82,7 +85,7 @@ def main() -> None:
             engines[profile] = Engine(profile, pooling=False)
         try:
             wasm = Path(job["source"]).read_bytes()
-            code = compile_with_additions(compile_wasm, engines[profile], wasm, job["additions"])
+            code = compile_form(compile_wasm, engines[profile], wasm, job["forms"])
             Path(job["output"]).write_bytes(code)
             answer: dict[str, str | None] = {"error": None}
         except ValueError as exc:

@@ -15,7 +15,11 @@ from typing import Final
 
 import echelon
 from echelon.errors import InvalidModule
+from echelon.runtime.binary import Edit
 from echelon.runtime.engine import Profile
+
+Forms = Sequence[Sequence[Edit]]
+"""Ways to change a module before it is compiled."""
 
 _SEARCH_PATH: Final = os.pathsep.join(
     [str(Path(echelon.__file__).parent.parent), *(entry for entry in sys.path if entry)]
@@ -37,15 +41,15 @@ class NativeCompiler:
         self._slots = asyncio.Semaphore(_CHILDREN)
         self._idle: list[_Child] = []
 
-    async def compile(self, wasm: bytes, profile: Profile, additions: Sequence[bytes] = ()) -> bytes:
+    async def compile(self, wasm: bytes, profile: Profile, forms: Forms = ()) -> bytes:
         """Return native code; raises InvalidModule when the compiler refuses the module or gives up on it.
 
-        The module is compiled with the first of `additions` at its end that the compiler accepts, or as it is.
+        The module is compiled in the first of these forms that the compiler accepts, or as it is.
         """
         async with self._slots:
             child = self._idle.pop() if self._idle else await _Child.start(self._memory)
             try:
-                code = await self._run(child, wasm, profile, additions)
+                code = await self._run(child, wasm, profile, forms)
             except InvalidModule:
                 if child.alive:
                     self._idle.append(child)
@@ -62,7 +66,7 @@ class NativeCompiler:
                 await child.close()
             return code
 
-    async def _run(self, child: _Child, wasm: bytes, profile: Profile, additions: Sequence[bytes]) -> bytes:
+    async def _run(self, child: _Child, wasm: bytes, profile: Profile, forms: Forms) -> bytes:
         with tempfile.TemporaryDirectory(prefix="compile-", dir=self._directory) as folder:
             source, output = Path(folder, "module.wasm"), Path(folder, "module.cwasm")
             await asyncio.to_thread(source.write_bytes, wasm)
@@ -70,7 +74,7 @@ class NativeCompiler:
             job = {
                 "source": str(source),
                 "output": str(output),
-                "additions": [addition.hex() for addition in additions],
+                "forms": [[(begin, end, content.hex()) for begin, end, content in edits] for edits in forms],
                 "fuel": profile.fuel,
                 "deterministic": profile.deterministic,
                 "components": profile.components,

@@ -380,9 +380,7 @@ class Runtime:
     async def _map(self, loaded: Loaded, engine: Engine, *, anew: bool = False) -> Linked:
         if self._code is None:
             raise LoadError("the runtime is closed")
-        code = await self._code.get(
-            loaded.wasm, loaded.digest, engine.profile, additions=loaded.additions, anew=anew
-        )
+        code = await self._code.get(loaded.wasm, loaded.digest, engine.profile, forms=loaded.forms, anew=anew)
         if len(code) > _LARGE_CODE:
             return await asyncio.to_thread(loaded.link, engine, code, self._calls)
         return loaded.link(engine, code, self._calls)

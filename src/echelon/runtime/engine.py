@@ -39,8 +39,8 @@ _IDLE_TICKS: Final = 100
 _RESERVATION: Final = 4 * GIB
 _GUARD: Final = 32 * MIB
 _REVISION: Final = 2
-_APPENDIX_REVISION: Final = 1
-"""Of what is appended to components before they are compiled."""
+_APPENDIX_REVISION: Final = 2
+"""Of how components are changed before they are compiled."""
 
 
 @dataclass(frozen=True, slots=True)

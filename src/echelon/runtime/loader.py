@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from echelon.errors import InvalidModule
 from echelon.runtime import binary, exports, linking
-from echelon.runtime.binary import ModuleInfo
+from echelon.runtime.binary import Edit, ModuleInfo
 from echelon.runtime.engine import Engine, Profile
 from echelon.runtime.host import Call, HostFunction, HostModule
 from echelon.runtime.instance import Instance, Site
@@ -62,8 +62,8 @@ class Loaded:
         return False
 
     @property
-    def additions(self) -> tuple[bytes, ...]:
-        """What may be appended to it before it is compiled, in the order in which that is tried."""
+    def forms(self) -> tuple[tuple[Edit, ...], ...]:
+        """How it may be changed before it is compiled, in the order in which that is tried."""
         return ()
 
     def instantiate(self, site: Site, call: Call | None, limits: Limits, *, kept: bool = False) -> Instance:

@@ -49,6 +49,8 @@ typedef struct { uint8_t kind; wasmtime_valunion_t of; } wasmtime_val_t;
 typedef union { int32_t i32; int64_t i64; float f32; double f64; uint8_t v128[16]; } wasmtime_val_raw_t;
 typedef bool (*continuation_callback_t)(void *env);
 typedef struct { continuation_callback_t callback; void *env; void *finalizer; } wasmtime_async_continuation_t;
+typedef wasm_trap_t *(*checked_callback_t)(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *args,
+                                           size_t nargs, wasmtime_val_t *results, size_t nresults);
 typedef wasm_trap_t *(*func_callback_t)(void *env, wasmtime_caller_t *caller,
                                         wasmtime_val_raw_t *args_and_results, size_t count);
 typedef void (*async_callback_t)(void *env, wasmtime_caller_t *caller,
@@ -139,6 +141,8 @@ void wasm_functype_delete(wasm_functype_t *);
 """
 
 _CALL = """
+void wasmtime_func_new(wasmtime_context_t *, const wasm_functype_t *, checked_callback_t, void *env, void *finalizer,
+                       wasmtime_func_t *);
 wasmtime_call_future_t *wasmtime_func_call_async(wasmtime_context_t *, const wasmtime_func_t *,
                                                  const wasmtime_val_t *, size_t, wasmtime_val_t *, size_t,
                                                  wasm_trap_t **, wasmtime_error_t **);

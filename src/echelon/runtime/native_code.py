@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from echelon.runtime.code_cache import CodeCache, private_directory
-from echelon.runtime.compile_process import NativeCompiler
+from echelon.runtime.compile_process import Forms, NativeCompiler
 from echelon.runtime.engine import Profile
 from echelon.runtime.settings import RuntimeSettings
 
@@ -31,12 +30,12 @@ class NativeCode:
         digest: str,
         profile: Profile,
         *,
-        additions: Sequence[bytes] = (),
+        forms: Forms = (),
         anew: bool = False,
     ) -> bytes:
         """Return native code; with `anew` what is cached is of no use. Raises InvalidModule.
 
-        It is compiled with the first of `additions` that the engine accepts at its end, or as it is.
+        It is compiled in the first of these forms that the engine accepts, or as it is.
         """
         cache, key = self._cache, profile.code_key()
         if anew:
@@ -47,7 +46,7 @@ class NativeCode:
         async with cache.lock(digest):
             code = cache.read(key, digest)
             if code is None:
-                code = await self._compiler.compile(wasm, profile, additions)
+                code = await self._compiler.compile(wasm, profile, forms)
                 self.compiled += 1
                 await asyncio.to_thread(cache.write, key, digest, code)
             return code

@@ -31,8 +31,9 @@ def test_what_is_appended(wat: Wat) -> None:
     """There is a form with functions, and one of memories alone, which is how it begins."""
     made = appended(wat(SAMPLE))
     assert list(made.functions) == ["acme:bytes/ops@1.0.0#go"]
-    assert made.memories == (f"echelon-x{'ab' * 16}-m0",)
-    most, least = made.forms
+    assert [memory.reserved for memory in made.memories] == [f"echelon-x{'ab' * 16}-m0"]
+    [(begin, end, most)], [(_, _, least)] = made.forms
+    assert begin == end == len(wat(SAMPLE))
     assert most.startswith(least)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -374,8 +375,9 @@ async def test_refused_appendix(runtime: Runtime, wat: Wat, monkeypatch: pytest.
 
     def broken(*arguments: Any) -> appendix.Appendix:
         made = write(*arguments)
-        forms = (made.forms[0] + b"\x0b\x01\xff", *made.forms[kept:])
-        return appendix.Appendix(forms, made.memories, made.functions, made.prefix)
+        [(begin, end, added)] = made.forms[0]
+        forms = (((begin, end, added + b"\x0b\x01\xff"),), *made.forms[kept:])
+        return replace(made, forms=forms)
 
     monkeypatch.setattr(appendix, "write", broken)
     for kept, memory in ((1, 131072), (2, 0)):

@@ -1,7 +1,7 @@
 """What is appended to a component before it is compiled, so that the host reaches its memories.
 
 The engine's C API gives no access to a component's memories, and moves a list as 32 bytes for each element, one by
-one. So sections are appended to the component; nothing in it is changed, and no index of it moves:
+one. So sections are appended to the component, and no index of it moves:
 
 - for each memory, a core module that does nothing but export it again, under a name by which the host finds it;
 - each exported function that takes or returns lists of numbers once more: the same core function, lifted with the
@@ -9,6 +9,8 @@ one. So sections are appended to the component; nothing in it is changed, and no
   length. The host reads and writes the content itself, where the guest's own allocator wants it;
 - that allocator as a function, and the guest's clean-up after results (`post-return`), which has to wait until the
   host has read them: the lift is given another one, which only notes what the guest's will be called with.
+
+The lists that imported functions take are made places, too, by other types for these functions (`import_types`).
 
 All of it is exported under names that hold the component's digest, which no component can hold itself. A function
 with something unfamiliar in it gets no second form. The engine validates the whole like any component; when it
@@ -22,9 +24,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from echelon.errors import InvalidModule
-from echelon.runtime.binary import leb
+from echelon.runtime.binary import Edit, leb
+from echelon.runtime.component import import_types, tracing
 from echelon.runtime.component import spaces as index_spaces
-from echelon.runtime.component import tracing
+from echelon.runtime.component.import_types import Changed
 from echelon.runtime.component.sections import CORE_FUNC, CORE_MEMORY, Sections, core_module, text
 from echelon.runtime.component.type_nodes import FunctionNode, Unfamiliar
 from echelon.runtime.component.type_writer import TypeWriter
@@ -37,6 +40,9 @@ MAX_MEMORIES: Final = 4
 """Memories that are made reachable; no instance can have more."""
 
 MAX_FUNCTIONS: Final = 1_000
+_MAX_ALIASES: Final = 20_000
+"""Core memories by index, of which many may be the same, that are looked at."""
+
 _MAX_SIZE: Final = 1 << 20
 _I32 = b"\x7f"
 _TAKES_I32: Final = b"\x60\x01" + _I32 + b"\0"
@@ -60,18 +66,38 @@ class SecondForm:
 
 
 @dataclass(frozen=True, slots=True)
-class Appendix:
-    """What may be appended, the most first, and what is in it. `mark` is exported if anything of it was accepted."""
+class ReachedMemory:
+    """A memory by the reserved name of an added core instance's export, and by where it comes from.
 
-    forms: tuple[bytes, ...] = ()
-    memories: tuple[str, ...] = ()
-    """Names under which a core instance exports each memory."""
+    That is the name of the export of a core instance of the component, and its number among those that are made, if
+    that can be told.
+    """
+
+    reserved: str
+    exported: str
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Appendix:
+    """What may be done to a component, the most first, and what is in it.
+
+    `mark` is exported if anything of it was accepted, `imports_mark` if imports were changed.
+    """
+
+    forms: tuple[tuple[Edit, ...], ...] = ()
+    memories: tuple[ReachedMemory, ...] = ()
     functions: Mapping[str, SecondForm] = field(default_factory=dict)
+    imports: Changed = field(default_factory=dict)
     prefix: str = ""
 
     @property
     def mark(self) -> str:
         return f"{self.prefix}-on"
+
+    @property
+    def imports_mark(self) -> str:
+        return f"{self.prefix}-in"
 
 
 def write(data: bytes, digest: str, modules: Mapping[int, ModuleInfo]) -> Appendix:
@@ -86,38 +112,54 @@ def write(data: bytes, digest: str, modules: Mapping[int, ModuleInfo]) -> Append
 class _Writer:
     def __init__(self, data: bytes, spaces: Spaces, prefix: str) -> None:
         self._data, self._spaces, self._prefix = data, spaces, prefix
-        self._sections = Sections(spaces)
-        self._types = TypeWriter(self._sections, prefix)
+        self._sections = Sections(spaces, prefix)
+        self._types = TypeWriter(self._sections, {})
         self._memories: dict[int, int] = {}
-        self._makers: dict[int, int | None] = {}
+        """The number of each core memory that is reached."""
         self._reallocs: dict[int, str] = {}
         self._post_returns: dict[int, str] = {}
-        self._note = 0
+        self._note = self._mark = 0
 
     def write(self) -> Appendix:
-        names = self._write_memories()
-        if not names:
+        memories = self._write_memories()
+        if not memories:
             return Appendix()
-        forms = [bytes(self._sections)]
+        forms = [self._form()]
         functions = self._write_functions()
         if functions:
-            forms.insert(0, bytes(self._sections))
-        return Appendix(tuple(forms), names, functions, self._prefix)
+            forms.insert(0, self._form())
+        edits, changed = import_types.change(
+            self._data,
+            self._spaces,
+            {c: n for c, n in self._memories.items() if memories[n].number is not None},
+        )
+        if changed:
+            self._sections.export_function(f"{self._prefix}-in", self._mark)
+            forms.insert(0, (*edits, *self._form()))
+        return Appendix(tuple(forms), memories, functions, changed, self._prefix)
 
-    def _write_memories(self) -> tuple[str, ...]:
-        sections, names = self._sections, []
-        found = list(tracing.memories(self._spaces).items())[:MAX_MEMORIES]
-        for number, (maker, (instance, exported)) in enumerate(found):
+    def _form(self) -> tuple[Edit, ...]:
+        return ((len(self._data), len(self._data), bytes(self._sections)),)
+
+    def _write_memories(self) -> tuple[ReachedMemory, ...]:
+        sections, spaces, reached = self._sections, self._spaces, []
+        makers: dict[int, int] = {}
+        memories = tracing.Memories(self._data, spaces)
+        for maker, (instance, exported) in list(memories.reachable().items())[:MAX_MEMORIES]:
+            number = makers[maker] = len(makers)
             name = f"{self._prefix}-m{number}"
             memory = sections.add_core_alias(CORE_MEMORY, instance, exported)
             added = sections.add_core_instance(_memory_module(name), {"m": (CORE_MEMORY, memory)})
             if not number:
                 mark = sections.add_core_alias(CORE_FUNC, added, "on")
-                lifted = sections.add_lift(mark, (), sections.add_type(_NOTHING_TYPE))
-                sections.export_function(f"{self._prefix}-on", lifted)
-            self._memories[maker] = number
-            names.append(name)
-        return tuple(names)
+                self._mark = sections.add_lift(mark, (), sections.add_type(_NOTHING_TYPE))
+                sections.export_function(f"{self._prefix}-on", self._mark)
+            reached.append(ReachedMemory(name, exported, memories.number_of(instance)))
+        for index in range(min(len(spaces.memories), _MAX_ALIASES)):
+            found = memories.maker_of(index)
+            if found is not None and found in makers:
+                self._memories[index] = makers[found]
+        return tuple(reached)
 
     def _write_functions(self) -> dict[str, SecondForm]:
         usable: list[tuple[str, Lift, int]] = []
@@ -143,10 +185,7 @@ class _Writer:
         takes, gives = _numbers_in(lift.type)
         if not (takes or gives) or lift.memory is None or (takes and lift.realloc is None):
             return None
-        if lift.memory not in self._makers:
-            self._makers[lift.memory] = tracing.maker_of_memory(self._spaces, lift.memory)
-        maker = self._makers[lift.memory]
-        return None if maker is None else self._memories.get(maker)
+        return self._memories.get(lift.memory)
 
     def _write_post_returns(self, lifts: list[Lift]) -> None:
         """Add the core module that notes what a guest's clean-up is called with, and calls it when told to."""
@@ -192,7 +231,7 @@ class _Writer:
         )
 
     def _lift(self, name: str, lift: Lift, options: list[bytes], *, params: bool) -> None:
-        type_ = self._types.function(lift.type, params=params)
+        type_ = self._types.function(lift.type, params=params, result=True)
         self._sections.export_function(name, self._sections.add_lift(lift.core, options, type_))
 
     def _realloc(self, core: int) -> str:

@@ -11,6 +11,7 @@ from echelon.runtime.component.host_import import HostImport
 from echelon.runtime.component.lift import Reading, compile_lift
 from echelon.runtime.component.lower import compile_lower
 from echelon.runtime.component.lower_plain import Mismatch
+from echelon.runtime.component.second_types import in_memory
 from echelon.runtime.component.types import FunctionType, ResultType
 from echelon.runtime.component.values import Err, Ok
 from echelon.runtime.engine import Engine
@@ -29,10 +30,14 @@ def stop(engine: Engine, instance: Any, name: str, failure: BaseException) -> An
 
 
 class Bridge:
-    """One imported function: its values in both directions."""
+    """One imported function: its values in both directions; `memory` is the number of that which its lists are in."""
 
-    def __init__(self, engine: Engine, name: str, type_: FunctionType, host: HostImport) -> None:
-        self._native, self.name, self.host = engine.native, name, host
+    def __init__(
+        self, engine: Engine, name: str, type_: FunctionType, host: HostImport, memory: int | None = None
+    ) -> None:
+        self._native, self.name, self.host, self._memory = engine.native, name, host, memory
+        if memory is not None:
+            type_ = in_memory(type_, params=True, result=False)
         self._lifts = [compile_lift(item) for _, item in type_.params]
         self._result = None if type_.result is None else compile_lower(type_.result)
         self._wraps = isinstance(type_.result, ResultType)
@@ -43,7 +48,8 @@ class Bridge:
         """Return the guest's arguments as Python values."""
         if not self._size:
             return []
-        reading, slots = Reading(instance), bytes(self._native.ffi.buffer(args, self._size))
+        memory = None if self._memory is None else instance.memory_at(self._memory)
+        reading, slots = Reading(instance, memory), bytes(self._native.ffi.buffer(args, self._size))
         return [lift(reading, slots, SLOT * place) for place, lift in enumerate(self._lifts)]
 
     def call(self, instance: Any, args: Any, results: Any) -> None:

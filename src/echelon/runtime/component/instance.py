@@ -157,10 +157,12 @@ class ComponentInstance(Instance):
     # --- memories ---
 
     def memory_at(self, number: int) -> Memory:
-        """Return one of the memories that can be reached, of an instance that has started."""
+        """Return one of the memories that can be reached."""
         memory = self._memories.get(number)
         if memory is None:
-            memory = self._memories[number] = memories.find(self, self.linked.memories[number])
+            memory = memories.find(self, self.linked.memories[number], started=self._started)
+            if self._started:
+                self._memories[number] = memory
         return memory
 
     async def allocate(self, plan: FunctionPlan, alignment: int, size: int) -> int:

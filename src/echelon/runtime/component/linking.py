@@ -15,7 +15,8 @@ from echelon.runtime.component.types import ComponentType, Interface, ResourceTy
 from echelon.runtime.engine import Engine
 
 if TYPE_CHECKING:
-    from echelon.runtime.component.appendix import Appendix
+    from echelon.runtime.component.appendix import Appendix, ReachedMemory
+    from echelon.runtime.component.import_types import Changed
     from echelon.runtime.instance import Instance
 
 
@@ -24,10 +25,9 @@ class ComponentLinked(linking.Linked):
     """A component ready to be instantiated: `module` is the component, `exports` its functions' indexes."""
 
     exports: dict[str, Any]
-    memories: tuple[str, ...] = ()
-    """Names under which core instances export the component's memories."""
-    places: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """What the engine keeps in the handle of each, as far as it was looked up."""
+    memories: tuple[ReachedMemory, ...] = ()
+    places: dict[ReachedMemory, tuple[int, int]] = field(default_factory=dict)
+    """What the engine keeps in the handle of each memory, as far as it was looked up."""
 
     def close(self) -> None:
         lib = self.engine.native.lib
@@ -53,10 +53,12 @@ def link(
     definer = _Definer(engine, providers, calls)
     linked = ComponentLinked(engine, component, linker, None, definer.callbacks, definer.has_host, {})
     try:
+        _find_appended(linked, type_, appendix)
+        if appendix.imports_mark in linked.exports:
+            definer.changed = appendix.imports
         definer.define_all(linker, type_)
         linked.has_host = definer.has_host
         _find_exports(linked, type_)
-        _find_appended(linked, type_, appendix)
     except BaseException:
         linked.close()
         raise
@@ -111,6 +113,7 @@ class _Definer:
         self._engine, self._providers, self._calls = engine, providers, calls
         self._missing: list[str] = []
         self._known: set[ResourceType] = set()
+        self.changed: Changed = {}
         self.callbacks: list[Any] = []
         self.has_host = False
 
@@ -158,7 +161,9 @@ class _Definer:
             if found is None:
                 self._missing.append(f'"{full}"')
             else:
-                self._add_function(place, name, Bridge(self._engine, full, type_, found))
+                form = self.changed.get((interface.name, name))
+                bridge = Bridge(self._engine, full, type_, found, None if form is None else form.memory)
+                self._add_function(place, name, bridge)
 
     def _check(self, error: Any) -> None:
         if error != self._engine.native.null:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from echelon.errors import InvalidModule
-from echelon.runtime.binary import FuncType, Import, ModuleInfo
+from echelon.runtime.binary import Edit, FuncType, Import, ModuleInfo
 from echelon.runtime.component import appendix, layout, linking
 from echelon.runtime.component.appendix import Appendix
 from echelon.runtime.component.instance import ComponentInstance
 from echelon.runtime.component.introspect import read_type
 from echelon.runtime.component.plans import ComponentPlan, command_of, plan_exports, with_short_names
 from echelon.runtime.component.second_form import plan_second
+from echelon.runtime.component.second_types import as_imported
 from echelon.runtime.engine import COMPONENT_MEMORIES, Engine
 from echelon.runtime.loader import COMMAND, Loaded
 from echelon.runtime.signature import Function, Signature
@@ -45,7 +46,7 @@ class LoadedComponent(Loaded):
         return True
 
     @property
-    def additions(self) -> tuple[bytes, ...]:
+    def forms(self) -> tuple[tuple[Edit, ...], ...]:
         return self.appendix.forms
 
     def exports(self) -> list[Function]:
@@ -72,6 +73,8 @@ class LoadedComponent(Loaded):
         return linking.link(engine, out[0], self.type, self.providers, calls, self.appendix)
 
     def _learn(self, type_: ComponentType) -> None:
+        if self.appendix.imports_mark in type_.reserved:
+            type_ = as_imported(type_, self.appendix.imports)
         self.own_plans = plan_exports(type_)
         for name, form in self.appendix.functions.items():
             if name in self.own_plans:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from echelon.runtime.component.lower_plain import FORMATS
 from echelon.runtime.component.types import (
     AnyType,
+    ComponentType,
     FunctionType,
     HandleType,
     ListInMemory,
@@ -21,17 +23,76 @@ from echelon.runtime.component.types import (
     VariantType,
 )
 
+if TYPE_CHECKING:
+    from echelon.runtime.component.import_types import Changed, ImportForm
+    from echelon.runtime.component.type_nodes import Node
+
+_NUMBERS: Final = {
+    0x7E: "s8", 0x7D: "u8", 0x7C: "s16", 0x7B: "u16", 0x7A: "s32", 0x79: "u32", 0x78: "s64", 0x77: "u64",
+    0x76: "f32", 0x75: "f64",
+}  # fmt: skip
 _PLACE: Final = TupleType((Primitive("u32"), Primitive("u32")))
 
 
-def in_memory(type_: FunctionType, *, params: bool) -> FunctionType:
-    """Return the type by which values are passed: with lists in memory in its result and, if wanted, parameters."""
-    return _function(type_, ListInMemory, params)
+def in_memory(type_: FunctionType, *, params: bool, result: bool = True) -> FunctionType:
+    """Return the type by which values are passed: with lists in memory in its parameters, its result, or both."""
+    return _function(type_, ListInMemory, params, result)
 
 
 def as_places(type_: FunctionType, *, params: bool) -> FunctionType:
     """Return the type that the engine knows of the same function."""
-    return _function(type_, lambda _item: _PLACE, params)
+    return _function(type_, lambda _item: _PLACE, params, True)
+
+
+def as_imported(type_: ComponentType, changed: Changed) -> ComponentType:
+    """Return the type of a component with its imports as they were before some were changed."""
+    imports = tuple(
+        replace(
+            interface,
+            functions=tuple(
+                (name, _as_written(function, changed.get((interface.name, name))))
+                for name, function in interface.functions
+            ),
+        )
+        for interface in type_.imports
+    )
+    return replace(type_, imports=imports)
+
+
+def _as_written(function: FunctionType, form: ImportForm | None) -> FunctionType:
+    if form is None or len(form.type.params) != len(function.params):
+        return function
+    params = zip(function.params, form.type.params, strict=True)
+    return replace(
+        function, params=tuple((name, _with_lists(found, node)) for (name, found), (_, node) in params)
+    )
+
+
+def _with_lists(found: AnyType, node: Node) -> AnyType:
+    """Return a type with the lists of numbers that it was written with."""
+    if node.is_numbers and node.parts[0] is not None:
+        return ListType(Primitive(_NUMBERS[node.parts[0].code]))
+    if not node.holds_numbers:
+        return found
+    parts = iter(node.parts)
+
+    def again(part: AnyType) -> AnyType:
+        inner = next(parts)
+        return part if inner is None else _with_lists(part, inner)
+
+    match found:
+        case ListType():
+            return ListType(again(found.item))
+        case OptionType():
+            return OptionType(again(found.item))
+        case MapType():
+            return MapType(again(found.key), again(found.value))
+        case TupleType():
+            return TupleType(tuple(again(item) for item in found.items))
+        case ResultType():
+            ok, err = (None if part is None else again(part) for part in (found.ok, found.err))
+            return ResultType(ok, err)
+    return found
 
 
 def takes_host_objects(type_: FunctionType) -> bool:
@@ -42,11 +103,15 @@ def takes_host_objects(type_: FunctionType) -> bool:
     return any(handle.resource.host for handle in found)
 
 
-def _function(type_: FunctionType, make: Callable[[Primitive], AnyType], params: bool) -> FunctionType:
-    given = type_.params
+def _function(
+    type_: FunctionType, make: Callable[[Primitive], AnyType], params: bool, result: bool
+) -> FunctionType:
+    given, returned = type_.params, type_.result
     if params:
         given = tuple((name, _rebuilt(item, make)) for name, item in given)
-    return FunctionType(given, None if type_.result is None else _rebuilt(type_.result, make))
+    if result and returned is not None:
+        returned = _rebuilt(returned, make)
+    return FunctionType(given, returned)
 
 
 def _rebuilt(

@@ -42,8 +42,9 @@ def core_module(*parts: tuple[int, Sequence[bytes]]) -> bytes:
 class Sections:
     """Sections behind those of a component. Every `add` returns the index of what was added."""
 
-    def __init__(self, spaces: Spaces) -> None:
+    def __init__(self, spaces: Spaces, prefix: str) -> None:
         self._data = bytearray()
+        self._prefix, self._names = prefix, 0
         self._types = len(spaces.types)
         self._functions = len(spaces.functions)
         self._core_functions, self._memories = spaces.core_functions, len(spaces.memories)
@@ -63,9 +64,10 @@ class Sections:
         self._types += 1
         return self._types - 1
 
-    def export_type(self, name: str, index: int) -> int:
-        """Export a type; the new index stands for it under its name."""
-        self._add(11, b"\0" + text(name) + TYPE + leb(index) + b"\0")
+    def name_type(self, index: int) -> int:
+        """Export a type under a reserved name; the index that is returned stands for it by that name."""
+        self._names += 1
+        self._add(11, b"\0" + text(f"{self._prefix}-t{self._names}") + TYPE + leb(index) + b"\0")
         self._types += 1
         return self._types - 1
 

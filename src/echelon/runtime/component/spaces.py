@@ -29,6 +29,8 @@ from echelon.runtime.component.type_nodes import (
 )
 
 T = TypeVar("T")
+Options = tuple[int, int | None, int | None, int | None]
+"""Encoding, memory, realloc and post-return."""
 
 _COMPONENT: Final = 0x04
 _CORE_FUNC, _CORE_MEMORY, _CORE_MODULE = 0x00, 0x02, 0x11
@@ -42,6 +44,8 @@ class CoreInstance:
     """A core instance: of a module with its arguments, or made of exports that stand elsewhere."""
 
     module: ModuleInfo | None
+    is_made: bool
+    """Whether it is one of a module, known or not."""
     arguments: dict[str, int] = field(default_factory=dict)
     exports: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -59,6 +63,19 @@ class Lift:
 
 
 @dataclass(eq=False, slots=True)
+class Imported:
+    """A function of an imported instance; `memories` are those that it is lowered with, -1 for none.
+
+    `spoiled` tells that it is used for something else than to be lowered.
+    """
+
+    instance: int
+    name: str
+    memories: set[int] = field(default_factory=set)
+    spoiled: bool = False
+
+
+@dataclass(eq=False, slots=True)
 class Instance:
     """An instance: of a component inside, by where that stands, or made of exports that stand elsewhere."""
 
@@ -69,19 +86,29 @@ class Instance:
 
 @dataclass(eq=False, slots=True)
 class Spaces(Scope):
-    """Everything a component defines, by index. `functions` holds None for what is not lifted here."""
+    """Everything a component defines, by index. `functions` holds None for what is neither lifted nor imported here."""
 
     modules: list[ModuleInfo | None] = field(default_factory=list)
     core_instances: list[CoreInstance] = field(default_factory=list)
     core_functions: int = 0
     memories: list[tuple[int, str]] = field(default_factory=list)
     """Core instance and name of each core memory."""
-    functions: list[Lift | None] = field(default_factory=list)
+    functions: list[Lift | Imported | None] = field(default_factory=list)
     components: list[tuple[int, int] | None] = field(default_factory=list)
     own_instances: list[Instance | None] = field(default_factory=list)
     """The instances again, by how they are made; None for those that are imported."""
     exports: list[tuple[str, int, int]] = field(default_factory=list)
     """Name, sort and index of each export."""
+    imports: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Name and index of the type of each imported instance."""
+    imported: dict[tuple[int, str], Imported] = field(default_factory=dict)
+    """The functions of imported instances that are used, by instance and name."""
+    spoiled: set[int] = field(default_factory=set)
+    """Imported instances that are used as a whole."""
+    definitions: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    """Where types are defined: the beginning of the section, and begin and end in it."""
+    sections: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Begin and end of the content of each section of types, by the section's own beginning."""
 
 
 def read(data: bytes, modules: Mapping[int, ModuleInfo]) -> Spaces:
@@ -111,22 +138,43 @@ class _SpaceReader:
             2: self._core_instance,
             5: self._instance,
             6: self._alias,
-            7: self._type,
             8: self._canonical,
             10: self._import,
             11: self._export,
         }
 
     def read(self) -> Spaces:
+        begin = 8
         for section, reader in sections(self._data, 0, len(self._data)):
             if section == 1:
                 self._spaces.modules.append(self._modules.get(reader.pos))
             elif section == 4:
                 self._spaces.components.append((reader.pos, reader.end))
+            elif section == 7:
+                self._type_section(reader, begin)
             elif section in self._readers:
                 for _ in range(self._types.count(reader)):
                     self._readers[section](reader)
+            begin = reader.end
         return self._spaces
+
+    def _type_section(self, reader: Reader, begin: int) -> None:
+        spaces = self._spaces
+        spaces.sections[begin] = (reader.pos, reader.end)
+        for _ in range(self._types.count(reader)):
+            start, index = reader.pos, len(spaces.types)
+            self._add_type(self._types.definition(reader, spaces))
+            spaces.definitions[index] = (begin, start, reader.pos)
+
+    def _use(self, used: dict[str, tuple[int, int]]) -> None:
+        """Note that functions and instances are used for something that needs their types as they are."""
+        for sort, index in used.values():
+            if sort == FUNC:
+                function = _at(self._spaces.functions, index)
+                if isinstance(function, Imported):
+                    function.spoiled = True
+            elif sort == INSTANCE and index in self._spaces.imports:
+                self._spaces.spoiled.add(index)
 
     def _pairs(self, reader: Reader, sort: Callable[[Reader], int]) -> dict[str, tuple[int, int]]:
         """Read names, each with the sort and index of what it stands for."""
@@ -135,11 +183,11 @@ class _SpaceReader:
     def _core_instance(self, reader: Reader) -> None:
         spaces = self._spaces
         if reader.byte():
-            made = CoreInstance(None, exports=self._pairs(reader, Reader.byte))
+            made = CoreInstance(None, False, exports=self._pairs(reader, Reader.byte))
         else:
             module = _at(spaces.modules, reader.u32())
             given = self._pairs(reader, Reader.byte)
-            made = CoreInstance(module, {name: index for name, (_, index) in given.items()})
+            made = CoreInstance(module, True, {name: index for name, (_, index) in given.items()})
         spaces.core_instances.append(made)
 
     def _instance(self, reader: Reader) -> None:
@@ -151,6 +199,8 @@ class _SpaceReader:
         else:
             component = _at(self._spaces.components, reader.u32())
             made = Instance(component, self._pairs(reader, read_sort))
+        self._use(made.arguments)
+        self._use(made.exports)
         self._add_instance(made)
 
     def _add_instance(self, made: Instance | None) -> None:
@@ -169,7 +219,7 @@ class _SpaceReader:
         if sort == TYPE:
             self._add_type(spaces.type_at(index) if target == 0x02 else self._exported_type(first, name))
         elif sort == FUNC:
-            spaces.functions.append(None)
+            spaces.functions.append(self._imported(first, name))
         elif sort == INSTANCE:
             self._add_instance(None)
         elif sort == _COMPONENT:
@@ -180,6 +230,12 @@ class _SpaceReader:
             spaces.memories.append((first, name))
         elif core == _CORE_MODULE:
             spaces.modules.append(None)
+
+    def _imported(self, instance: int, name: str) -> Imported | None:
+        """Return a function of an imported instance, the same one for each alias of it."""
+        if instance not in self._spaces.imports:
+            return None
+        return self._spaces.imported.setdefault((instance, name), Imported(instance, name))
 
     def _exported_type(self, instance: int, name: str) -> Entry:
         found = _at(self._spaces.instances, instance).get(name)
@@ -192,9 +248,6 @@ class _SpaceReader:
             entry.index = len(spaces.types)
         spaces.types.append(entry)
 
-    def _type(self, reader: Reader) -> None:
-        self._add_type(self._types.definition(reader, self._spaces))
-
     def _canonical(self, reader: Reader) -> None:
         spaces, kind = self._spaces, reader.byte()
         if kind in (_LIFT, _LOWER):
@@ -202,7 +255,7 @@ class _SpaceReader:
                 raise Unfamiliar("a canonical function of a later version")
             core, options = reader.u32(), self._options(reader)
             if kind == _LOWER:
-                spaces.core_functions += 1
+                self._lower(core, options)
                 return
             type_ = spaces.type_at(reader.u32())
             lifted = None
@@ -215,7 +268,14 @@ class _SpaceReader:
         else:
             raise Unfamiliar("a canonical function of a later version")
 
-    def _options(self, reader: Reader) -> tuple[int, int | None, int | None, int | None] | None:
+    def _lower(self, index: int, options: Options | None) -> None:
+        self._spaces.core_functions += 1
+        function = _at(self._spaces.functions, index)
+        if isinstance(function, Imported):
+            memory = None if options is None else options[1]
+            function.memories.add(-1 if memory is None else memory)
+
+    def _options(self, reader: Reader) -> Options | None:
         """Read encoding, memory, realloc and post-return; None when there is more than these."""
         encoding, found, known = _UTF8, dict[int, int](), True
         for _ in range(self._types.count(reader)):
@@ -235,12 +295,14 @@ class _SpaceReader:
 
     def _import(self, reader: Reader) -> None:
         spaces = self._spaces
-        external_name(reader)
-        sort = reader.data[reader.pos] if reader.pos < reader.end else 0
+        name, start = external_name(reader), reader.pos
         self._types.external(reader, spaces)
+        again = Reader(reader.data, start, reader.end)
+        sort = again.byte()
         if sort == TYPE:
             self._add_type(spaces.types.pop())
         elif sort == INSTANCE:
+            spaces.imports[len(spaces.own_instances)] = (name, again.u32())
             spaces.own_instances.append(None)
         elif sort == FUNC:
             spaces.functions.append(None)
@@ -255,6 +317,7 @@ class _SpaceReader:
         if reader.byte():
             pass_over_type(reader)
         spaces.exports.append((name, sort, index))
+        self._use({name: (sort, index)})
         if sort == FUNC:
             spaces.functions.append(_at(spaces.functions, index))
         elif sort == TYPE:

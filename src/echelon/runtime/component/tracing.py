@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
-from echelon.runtime.binary import Reader
+from echelon.runtime.binary import Import, ModuleInfo, Reader
 from echelon.runtime.component.linking import qualified
 from echelon.runtime.component.spaces import Instance, Lift, Spaces, pass_over_type, read_sort, sections
 from echelon.runtime.component.type_nodes import FUNC, INSTANCE, external_name
@@ -15,6 +16,12 @@ MAX_EXPORTS: Final = 20_000
 
 MAX_INSTANCES: Final = 500
 """Core instances that are looked at; no component with many more can be used."""
+
+_MOST_NAMES: Final = 8
+"""Exported memories of a module that are looked at."""
+
+_NAMING: Final = frozenset((0, 3, 7, 10, 11))
+"""Sections of a component that only gives names: custom ones, types, imports and exports."""
 
 
 def exported_lifts(data: bytes, spaces: Spaces) -> Iterator[tuple[str, Lift]]:
@@ -32,7 +39,7 @@ def exported_lifts(data: bytes, spaces: Spaces) -> Iterator[tuple[str, Lift]]:
             if left < 0:
                 return
             lift = spaces.functions[place] if place < len(spaces.functions) else None
-            if lift is not None:
+            if isinstance(lift, Lift):
                 yield qualified(name, inner) if inner else name, lift
 
 
@@ -61,7 +68,7 @@ class _Namers:
         functions: list[str] = []
         found: dict[str, str] = {}
         for section, reader in sections(self._data, start, end):
-            if section not in (0, 3, 5, 7, 10, 11):
+            if section not in _NAMING:
                 return {}
             if section not in (10, 11):
                 continue
@@ -89,24 +96,66 @@ def _read_export(reader: Reader, functions: list[str], found: dict[str, str]) ->
         functions.append(functions[index])
 
 
-def memories(spaces: Spaces) -> dict[int, tuple[int, str]]:
-    """Return each memory that can be reached: by the core instance that makes it, one that exports it and its name."""
-    found: dict[int, tuple[int, str]] = {}
-    for index, instance in enumerate(spaces.core_instances[:MAX_INSTANCES]):
-        name = None if instance.module is None else instance.module.exported_memory()
-        maker = None if name is None else _maker_of(spaces, index, name)
-        if name is not None and maker is not None:
-            found.setdefault(maker, (index, name))
-    return found
+class Memories:
+    """The memories that can be reached, and which core instance makes each."""
 
+    def __init__(self, data: bytes, spaces: Spaces) -> None:
+        self._data, self._spaces = data, spaces
+        self._makers: dict[tuple[int, str], int | None] = {}
+        self._of_modules: dict[int, tuple[list[str], list[Import]]] = {}
+        self._makes_some: dict[tuple[int, int], bool] = {}
 
-def maker_of_memory(spaces: Spaces, memory: int) -> int | None:
-    """Return the core instance that makes a memory; None when that cannot be told."""
-    return _maker_of(spaces, *spaces.memories[memory]) if memory < len(spaces.memories) else None
+    def reachable(self) -> dict[int, tuple[int, str]]:
+        """Return each memory by the core instance that makes it: one that exports it, and under which name."""
+        found: dict[int, tuple[int, str]] = {}
+        for index, instance in enumerate(self._spaces.core_instances[:MAX_INSTANCES]):
+            for name in () if instance.module is None else self._of(instance.module)[0]:
+                maker = self._maker(index, name)
+                if maker is not None:
+                    found.setdefault(maker, (index, name))
+        return found
 
+    def maker_of(self, memory: int) -> int | None:
+        """Return the core instance that makes a core memory, by its index; None when that cannot be told."""
+        return self._maker(*self._spaces.memories[memory])
 
-def _maker_of(spaces: Spaces, index: int, name: str) -> int | None:
-    for _ in range(MAX_INSTANCES):  # each step goes to an instance that was made before
+    def number_of(self, index: int) -> int | None:
+        """Return how many core instances are made up to one, itself included.
+
+        None when that cannot be told, because a component inside may make some, too.
+        """
+        spaces = self._spaces
+        if any(instance is not None and self._may_make_some(instance) for instance in spaces.own_instances):
+            return None
+        return sum(instance.is_made for instance in spaces.core_instances[: index + 1])
+
+    def _may_make_some(self, instance: Instance) -> bool:
+        if instance.component is None:
+            return bool(instance.arguments) or not instance.exports
+        if instance.component not in self._makes_some:
+            inside = sections(self._data, *instance.component)
+            self._makes_some[instance.component] = any(number not in _NAMING for number, _ in inside)
+        return self._makes_some[instance.component]
+
+    def _maker(self, index: int, name: str) -> int | None:
+        """Follow a memory to where it is made; each step goes to an instance that was made before."""
+        path, maker = [], None
+        while True:
+            if (index, name) in self._makers:
+                maker = self._makers[index, name]
+                break
+            path.append((index, name))
+            step = self._step(index, name)
+            if not isinstance(step, tuple):
+                maker = step
+                break
+            index, name = step
+        self._makers.update(dict.fromkeys(path, maker))
+        return maker
+
+    def _step(self, index: int, name: str) -> tuple[int, str] | int | None:
+        """Return where a memory that an instance exports is from: another one, itself, or nowhere that is known."""
+        spaces = self._spaces
         if index >= len(spaces.core_instances):
             return None
         instance = spaces.core_instances[index]
@@ -114,16 +163,21 @@ def _maker_of(spaces: Spaces, index: int, name: str) -> int | None:
             sort, place = instance.exports.get(name, (-1, 0))
             if sort != 0x02 or place >= len(spaces.memories):
                 return None
-            step, name = spaces.memories[place]
+            step = spaces.memories[place]
         else:
             kind, place = instance.module.exports.get(name, ("", 0))
-            imported = [item for item in instance.module.imports if item.kind == "memory"]
+            imported = self._of(instance.module)[1]
             if kind != "memory":
                 return None
             if place >= len(imported):
                 return index
-            step, name = instance.arguments.get(imported[place].module, index), imported[place].name
-        if step >= index:
-            return None
-        index = step
-    return None
+            step = (instance.arguments.get(imported[place].module, index), imported[place].name)
+        return step if step[0] < index else None
+
+    def _of(self, module: ModuleInfo) -> tuple[list[str], list[Import]]:
+        """Return the names of the memories that a module exports, and the memories that it imports."""
+        if id(module) not in self._of_modules:
+            exported = (name for name, (kind, _) in module.exports.items() if kind == "memory")
+            imported = [item for item in module.imports if item.kind == "memory"]
+            self._of_modules[id(module)] = (list(islice(exported, _MOST_NAMES)), imported)
+        return self._of_modules[id(module)]

@@ -28,7 +28,7 @@ RESOURCE: Final = 0x3F
 UNKNOWN: Final = 0
 """What stands for a type that is defined somewhere that is not read."""
 
-FUNCTION, _COMPONENT_TYPE, _INSTANCE_TYPE = 0x40, 0x41, 0x42
+FUNCTION, _COMPONENT_TYPE, INSTANCE_TYPE = 0x40, 0x41, 0x42
 
 NUMBERS: Final = frozenset(range(0x75, 0x7F))
 """s8, u8, s16, u16, s32, u32, s64, u64, f32 and f64."""
@@ -132,7 +132,7 @@ class TypeReader:
     """Reads the types of one component."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self.data = data
         self._left = MAX_ENTRIES
         self._primitives = {code: Node(code) for code in PRIMITIVES}
 
@@ -154,10 +154,10 @@ class TypeReader:
         code = reader.byte()
         if code == FUNCTION:
             return self._function(reader, scope)
-        if code in (_INSTANCE_TYPE, _COMPONENT_TYPE):
+        if code in (INSTANCE_TYPE, _COMPONENT_TYPE):
             start = reader.pos
             self._declarations(reader, Scope(scope))
-            return InstanceShape(start, reader.pos, scope) if code == _INSTANCE_TYPE else None
+            return InstanceShape(start, reader.pos, scope) if code == INSTANCE_TYPE else None
         if code == RESOURCE:
             reader.byte()
             if reader.byte():
@@ -167,7 +167,7 @@ class TypeReader:
 
     def instance(self, shape: InstanceShape) -> Exports:
         """Return what one more instance of a type exports."""
-        return self._declarations(Reader(self._data, shape.start, shape.end), Scope(shape.scope))
+        return self._declarations(Reader(self.data, shape.start, shape.end), Scope(shape.scope))
 
     def bound(self, reader: Reader, scope: Scope) -> Entry:
         """Read what a type that is imported or exported is: one that is known, or a resource of its own."""
@@ -233,18 +233,24 @@ class TypeReader:
         """Read what an instance or a component of some type has, and return what it exports."""
         exports: Exports = {}
         for _ in range(self.count(reader)):
-            kind = reader.byte()
-            if kind == 0x01:
-                scope.types.append(self.definition(reader, scope))
-            elif kind == 0x02:
-                self._alias(reader, scope)
-            elif kind in (0x03, 0x04):
-                name, found = external_name(reader), self.external(reader, scope)
-                if kind == 0x04 and found is not None:
-                    exports[name] = found
-            else:
-                raise Unfamiliar("a core type inside a type")
+            name, found = self.declaration(reader, scope)
+            if found is not None:
+                exports[name] = found
         return exports
+
+    def declaration(self, reader: Reader, scope: Scope) -> tuple[str, tuple[int, Entry | Exports] | None]:
+        """Read one declaration, and return name, sort and type of what it exports, if anything."""
+        kind = reader.byte()
+        if kind == 0x01:
+            scope.types.append(self.definition(reader, scope))
+        elif kind == 0x02:
+            self._alias(reader, scope)
+        elif kind in (0x03, 0x04):
+            name, found = external_name(reader), self.external(reader, scope)
+            return name, found if kind == 0x04 else None
+        else:
+            raise Unfamiliar("a core type inside a type")
+        return "", None
 
     def external(self, reader: Reader, scope: Scope) -> tuple[int, Entry | Exports] | None:
         """Read the type of an import or export, and add it to what the scope knows by index."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from echelon.runtime.binary import leb
-from echelon.runtime.component.sections import Sections, text, type_index, vector
+from echelon.runtime.component.sections import text, type_index, vector
 from echelon.runtime.component.type_nodes import (
     BORROW,
     ENUM,
@@ -26,48 +29,59 @@ from echelon.runtime.component.type_nodes import (
 )
 
 
-class TypeWriter:
-    """Adds types to sections, each once. An exported function may mention some only by a name: these are exported."""
+class Types(Protocol):
+    """Where types are added; each gets the next index."""
 
-    def __init__(self, sections: Sections, prefix: str) -> None:
-        self._sections, self._prefix = sections, prefix
+    def add_type(self, definition: bytes) -> int: ...
+
+    def name_type(self, index: int) -> int:
+        """Give a type a name, and return the index that stands for it; raises Unfamiliar where that cannot be done."""
+
+
+class TypeWriter:
+    """Adds types, each once. `known` are those that have an index already, and need not be written as they are.
+
+    The type of a function that is exported may mention some types only by a name, so these get one.
+    """
+
+    def __init__(self, types: Types, known: Mapping[Node, int]) -> None:
+        self._types, self._known = types, known
         self._written: dict[tuple[Node, bool], bytes] = {}
         self._resources: dict[Node, int] = {}
         self._place = b""
-        self._names = 0
 
-    def function(self, type_: FunctionNode, *, params: bool) -> int:
-        """Add the type of a function with places for lists, in its result and, if wanted, its parameters.
+    def function(self, type_: FunctionNode, *, params: bool, result: bool) -> int:
+        """Add the type of a function with places for lists, in its parameters, its result, or both.
 
         Raises Unfamiliar when that cannot be written.
         """
         given = [text(label) + self._valtype(node, params) for label, node in type_.params]
-        result = b"\x01\0" if type_.result is None else b"\0" + self._valtype(type_.result, True)
-        return self._sections.add_type(bytes([FUNCTION]) + vector(given) + result)
+        returned = b"\x01\0" if type_.result is None else b"\0" + self._valtype(type_.result, result)
+        return self._types.add_type(bytes([FUNCTION]) + vector(given) + returned)
 
     def _valtype(self, node: Node, places: bool) -> bytes:
         if node.code in PRIMITIVES:
             return bytes([node.code])
         if places and node.is_numbers:
             if not self._place:
-                self._place = type_index(self._sections.add_type(bytes([TUPLE, 2, U32, U32])))
+                self._place = type_index(self._types.add_type(bytes([TUPLE, 2, U32, U32])))
             return self._place
+        if node in self._known and not (places and node.holds_numbers):
+            return type_index(self._known[node])
         key = (node, places and node.holds_numbers)
         found = self._written.get(key)
         if found is None:
-            index = self._sections.add_type(self._definition(node, places))
-            found = self._written[key] = type_index(self._named(index) if node.code in NAMED else index)
+            index = self._types.add_type(self._definition(node, places))
+            found = self._written[key] = type_index(
+                self._types.name_type(index) if node.code in NAMED else index
+            )
         return found
-
-    def _named(self, index: int) -> int:
-        self._names += 1
-        return self._sections.export_type(f"{self._prefix}-t{self._names}", index)
 
     def _resource(self, node: Node | None) -> int:
         if node is None or node.index < 0:
             raise Unfamiliar("a resource that has no index")
         if node not in self._resources:
-            self._resources[node] = self._named(node.index)
+            self._resources[node] = self._types.name_type(node.index)
         return self._resources[node]
 
     def _optional(self, node: Node | None, places: bool) -> bytes:
