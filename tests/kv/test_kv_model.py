@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_kv_backend import ALONE, ENGINES, backend, everything  # noqa: F401 - a fixture
+from test_kv_backend import backend, everything, pair  # noqa: F401 - fixtures
 
 from echelon.errors import KvValueError
 from echelon.kv.backend import (
@@ -389,13 +389,8 @@ def shows(model: Model, seen: Saw) -> bool:
     return seen.found == [find(model, wanted) for wanted in seen.ranges]
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("name", ENGINES)
-async def test_many_at_once(name: str, seed: int, tmp_path: Any) -> None:
-    """Commits are linearizable, reads are snapshots, watches give states in their order and the last one."""
-    engines = [await ENGINES[name](tmp_path)]
-    if name not in ALONE:
-        engines.append(await ENGINES[name](tmp_path))
+async def run_at_once(seed: int, *engines: Backend) -> None:
+    """Let tasks work on the engines, watch what happens, and explain it."""
     history = History()
     following = [asyncio.create_task(follow(engine, history)) for engine in engines]
     tasks = [
@@ -412,3 +407,15 @@ async def test_many_at_once(name: str, seed: int, tmp_path: Any) -> None:
     await asyncio.gather(*following)
     assert sum(write.result is not None and write.result.ok for write in history.writes) > 10
     explain(history)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_many_at_once(backend: Backend, seed: int) -> None:  # noqa: F811 - the fixture
+    """Commits are linearizable, reads are snapshots, watches give states in their order and the last one."""
+    await run_at_once(seed, backend)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_many_at_once_on_two_handles(pair: tuple[Backend, Backend], seed: int) -> None:  # noqa: F811 - likewise
+    """So they are when two handles share a store."""
+    await run_at_once(seed, *pair)

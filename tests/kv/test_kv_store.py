@@ -175,8 +175,8 @@ async def test_overwriting_replaces_the_expiry(kv: Kv) -> None:
 
 async def test_expiry_counts_from_the_commit(kv: Kv) -> None:
     """The time to live of an atomic set begins at commit, not when it was written down."""
-    commit = kv.atomic().set(("k",), 1, expire_in=timedelta(milliseconds=500))
-    await asyncio.sleep(0.6)
+    commit = kv.atomic().set(("k",), 1, expire_in=timedelta(milliseconds=300))
+    await asyncio.sleep(0.35)
     assert await commit.commit()
     assert (await kv.get(("k",))).value == 1
 
