@@ -17,9 +17,8 @@ import apsw
 from echelon.errors import KvError, KvStorageError, KvUsageError
 from echelon.kv import limits
 from echelon.kv.backend import RESERVED
-from echelon.kv.codec import decode_key, decode_value
+from echelon.kv.codec import decode_key, decode_value, format_stamp
 from echelon.kv.maintenance import Progress, Stats
-from echelon.kv.sqlite_commit import format_stamp
 from echelon.kv.sqlite_file import MEMORY, storage_error
 from echelon.kv.sqlite_layout import Execute, Layout
 
