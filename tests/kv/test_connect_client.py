@@ -15,7 +15,7 @@ from connect_peers import TOKEN, serving, url_of
 
 from echelon.errors import KvClosed, KvLimitError, KvStorageError, KvUsageError, KvValueError
 from echelon.kv import U64, Kv, open_kv
-from echelon.kv.backend import Commit, Fate, Lease, Settlement
+from echelon.kv.backend import Check, Commit, Fate, Lease, Settlement
 from echelon.kv.connect import client as client_module
 from echelon.kv.connect import metadata as metadata_module
 from echelon.kv.connect.access import Access
@@ -423,6 +423,14 @@ async def test_refusals_of_other_servers() -> None:
         lease = Settlement(Lease("1", "2"), Fate.DONE)
         with pytest.raises(KvUsageError, match="does not hand them out"):
             await kv.backend.write(Commit((), (), 0, (), (lease,)))
+
+
+async def test_lost_lease_beside_a_check(kv: Kv) -> None:
+    """A commit that is refused because a lease is lost names no check, though it has one that holds."""
+    async with serving(kv.backend) as listener, open_kv(url_of(listener), token=TOKEN) as client:
+        lost = Settlement(Lease("1", "2"), Fate.DONE)
+        result = await client.backend.write(Commit((Check(b"\x02k\0", None),), (), 1, (), (lost,)))
+        assert (result.ok, result.failed_checks) == (False, ())
 
 
 async def test_watch_of_a_server_that_restarts(kv: Kv) -> None:

@@ -22,7 +22,7 @@ from echelon.telemetry import OFF
 def on_files(request: pytest.FixtureRequest) -> None:
     """Leave out the store on a server: what operators do with it, they do there."""
     parameters = getattr(request.node, "callspec", None)
-    if parameters is not None and parameters.params.get("kv") == "connect":
+    if parameters is not None and parameters.params.get("kv") in ("connect", "postgres"):
         pytest.skip("a store on a server is backed up, checked and counted on that server")
 
 

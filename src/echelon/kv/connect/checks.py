@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
@@ -17,16 +16,12 @@ MAX_BACKOFF_STEPS: Final = 10
 """Twice what the store's own API takes: other clients may send as many."""
 
 MAX_BACKOFF: Final = limits.MAX_BACKOFF // timedelta(milliseconds=1)
-MAX_DELAY: Final = limits.MAX_QUEUE_DELAY // timedelta(milliseconds=1)
 MAX_LEASE: Final = 3_600_000
 MAX_WAIT: Final = 20_000
 """How long a wish for messages waits for one, in milliseconds."""
 
 MARK: Final = RESERVED + b"once\0"
 """Where the server remembers commits."""
-
-_CLOCK: Final = 60_000
-"""By how much the clocks of client and server may differ, in milliseconds."""
 
 _PER_BACKOFF: Final = 4
 
@@ -76,8 +71,7 @@ def check_commit(commit: Commit, encodings: frozenset[int]) -> Commit:
         _check_write_key(check.key)
     size = sum(len(check.key) for check in commit.checks)
     size += sum(_check_mutation(mutation, encodings) for mutation in commit.mutations)
-    latest = int(time.time() * 1000) + MAX_DELAY + _CLOCK
-    size += sum(_check_enqueue(enqueue, encodings, latest) for enqueue in commit.enqueues)
+    size += sum(_check_enqueue(enqueue, encodings) for enqueue in commit.enqueues)
     if size > limits.MAX_COMMIT_BYTES:
         raise KvLimitError(f"a commit has at most {limits.MAX_COMMIT_BYTES} bytes, got {size}")
     return commit._replace(size=size)
@@ -96,11 +90,11 @@ def _check_mutation(mutation: Mutation, encodings: frozenset[int]) -> int:
     return 2 * len(mutation.key) + len(mutation.value)
 
 
-def _check_enqueue(enqueue: Enqueue, encodings: frozenset[int], latest: int) -> int:
+def _check_enqueue(enqueue: Enqueue, encodings: frozenset[int]) -> int:
     """Return the bytes a message counts."""
     _check_value(enqueue.payload, enqueue.encoding, encodings)
-    if not 0 <= enqueue.due <= latest:
-        raise KvLimitError("a message is due within 30 days")
+    if enqueue.due < 0:
+        raise KvLimitError("a message is not due before 1970")
     if len(enqueue.undelivered) > limits.MAX_UNDELIVERED_KEYS:
         raise KvLimitError(
             f"a message has at most {limits.MAX_UNDELIVERED_KEYS} keys for when it is not delivered"

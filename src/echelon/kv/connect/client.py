@@ -214,7 +214,8 @@ class ConnectBackend:
             if output.status not in (wire.SUCCESS, wire.CHECK_FAILURE):
                 raise self._unsure("the server does not say what happened")
             result = output.result
-            if output.status == wire.CHECK_FAILURE and not result.failed_checks and len(commit.checks) == 1:
+            checks_failed = output.status == wire.CHECK_FAILURE and not commit.settlements
+            if checks_failed and not result.failed_checks and len(commit.checks) == 1:
                 return CommitResult(None, (0,))  # most servers do not say which
             return result
 
