@@ -224,8 +224,14 @@ MAKES_SOME = """
   (component $maker (core module $x) (core instance (instantiate $x)))
   (instance (instantiate $maker))"""
 
+LOWERS_ITS_OWN = f"""
+  (func $own (param "x" (list u8)) (result u32) (canon lift (core func $j "go") {WITH_LEDGER}))
+  (core func $own' (canon lower (func $own) {WITH_LEDGER}))
+  (core module $k (import "h" "own" (func (param i32 i32) (result i32))))
+  (core instance (instantiate $k (with "h" (instance (export "own" (func $own'))))))"""
 
-@pytest.mark.parametrize("parts", [OTHER_MEMORY, PASSED_ON, INSTANCE_PASSED_ON, MAKES_SOME])
+
+@pytest.mark.parametrize("parts", [OTHER_MEMORY, PASSED_ON, INSTANCE_PASSED_ON, MAKES_SOME, LOWERS_ITS_OWN])
 async def test_other_uses(parts: str, runtime: Runtime, wat: Wat) -> None:
     """A function that is used with two memories, or by another component, is left as it is, and works."""
     seen = []

@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from echelon.errors import InvalidModule
 from echelon.runtime.binary import Edit, leb
-from echelon.runtime.component import import_types, tracing
-from echelon.runtime.component import spaces as index_spaces
+from echelon.runtime.component import import_types, space_reader, tracing
 from echelon.runtime.component.import_types import Changed
 from echelon.runtime.component.sections import CORE_FUNC, CORE_MEMORY, Sections, core_module, text
 from echelon.runtime.component.type_nodes import FunctionNode, Unfamiliar
@@ -103,7 +102,7 @@ class Appendix:
 def write(data: bytes, digest: str, modules: Mapping[int, ModuleInfo]) -> Appendix:
     """Return what to append to a component; `modules` holds its core modules by where they stand. Never raises."""
     try:
-        spaces = index_spaces.read(data, modules)
+        spaces = space_reader.read(data, modules)
         return _Writer(data, spaces, f"echelon-x{digest.rpartition(':')[2][:32]}").write()
     except (InvalidModule, Unfamiliar, RecursionError):
         return Appendix()

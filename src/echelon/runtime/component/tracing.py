@@ -1,4 +1,8 @@
-"""Trace each export to the core function that it lifts, and each memory to the core instance that makes it."""
+"""Trace each export to the core function that it lifts, and each memory to the core instance that makes it.
+
+A toolchain lifts its functions at the component's own level and hands them to a small component inside, whose only
+purpose is to give them the names of an interface; such a one is looked through.
+"""
 
 from __future__ import annotations
 
@@ -122,10 +126,12 @@ class Memories:
     def number_of(self, index: int) -> int | None:
         """Return how many core instances are made up to one, itself included.
 
-        None when that cannot be told, because a component inside may make some, too.
+        None when that cannot be told, because a component inside, or the engine for its own use, may make some, too.
         """
         spaces = self._spaces
-        if any(instance is not None and self._may_make_some(instance) for instance in spaces.own_instances):
+        if spaces.lowers_own or any(
+            instance is not None and self._may_make_some(instance) for instance in spaces.own_instances
+        ):
             return None
         return sum(instance.is_made for instance in spaces.core_instances[: index + 1])
 
