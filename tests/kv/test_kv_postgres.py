@@ -364,3 +364,44 @@ async def test_another_loop(postgres_url: str) -> None:
 
     await asyncio.to_thread(asyncio.run, use())
     await backend.close()
+
+
+async def test_maintenance(postgres_url: str) -> None:
+    """A check finds what cannot be read, up to a hundred faults; a backup names the server's tool."""
+    schema = schema_of(postgres_url)
+    async with open_kv(postgres_url) as kv, administer(postgres_url) as connection:
+        for n in range(3):
+            await kv.set(("k", n), n)
+        await kv.enqueue("m", keys_if_undelivered=[("dead",)])
+        with pytest.raises(KvUsageError, match=f"pg_dump --schema={schema}"):
+            await kv.backup("copy.db")
+        assert await kv.check() == []
+        await connection.execute(
+            f"update {schema}.kv set version = 99 where key = (select key from {schema}.kv order by key desc limit 1)"
+        )
+        await connection.execute(
+            f"update {schema}.kv set encoding = 77 where key = (select key from {schema}.kv order by key limit 1)"
+        )
+        await connection.execute(f"insert into {schema}.kv values ('\\x026b', '\\x05', 4, 1, null)")
+        await connection.execute(f"update {schema}.queue set backoff = '\\xc1', token = 5")
+        found = await kv.check()
+        expected = [
+            "has the encoding 77",
+            "has version 99",
+            "a damaged key",
+            "cannot be read",
+            "yet it is leased",
+        ]
+        assert len(found) == len(expected)
+        assert all(any(part in fault for fault in found) for part in expected), found
+        await connection.execute(
+            f"insert into {schema}.kv select '\\xff'::bytea || int4send(n), '', 77, 1, null "
+            "from generate_series(1, 2000) n"
+        )
+        assert len(found := await kv.check()) == 101
+        assert found[-1] == "there may be more"
+        checking = asyncio.create_task(kv.check())
+        await asyncio.sleep(0)
+        checking.cancel()
+        await asyncio.wait([checking])
+        assert checking.cancelled()

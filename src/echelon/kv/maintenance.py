@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from echelon.errors import KvUsageError
-from echelon.kv.backend import Backend
+from echelon.errors import KvError, KvUsageError
+from echelon.kv import limits
+from echelon.kv.backend import RESERVED, Backend
+from echelon.kv.codec import decode_key, decode_value
+
+MAX_FAULTS: Final = 100
+"""How many faults a check lists."""
 
 Progress = Callable[[int, int], object]
 """Told how many bytes are done, and of how many, on the event loop."""
@@ -64,3 +69,19 @@ def require_maintained(backend: Backend) -> Maintained:
     if isinstance(inner, Maintained):
         return inner
     raise KvUsageError("this store can be backed up, checked and counted only by its server's own tools")
+
+
+def find_faults_of_entry(key: bytes, value: bytes, encoding: int) -> Iterator[str]:
+    """Yield a sentence for each reason why a stored entry cannot be read."""
+    name = f"the entry {key.hex()[:80]}"
+    try:
+        if not key.startswith(RESERVED):
+            decode_key(key)
+    except KvError as exc:
+        yield f"{name} has a damaged key: {exc}"
+    if len(key) > limits.MAX_WRITE_KEY_BYTES:
+        yield f"{name} has a key of {len(key)} bytes, at most {limits.MAX_WRITE_KEY_BYTES} can be written"
+    try:
+        decode_value(value, encoding)
+    except KvError as exc:
+        yield f"{name} cannot be read: {exc}"

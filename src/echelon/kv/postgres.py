@@ -8,15 +8,18 @@ the one that counts.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
-from echelon.errors import KvClosed, KvStorageError
+from echelon.errors import KvClosed, KvStorageError, KvUsageError
 from echelon.kv import limits
 from echelon.kv.backend import Commit, CommitResult, Durability, KeyRange, Message, Record, ValueFormat
 from echelon.kv.codec import format_stamp
+from echelon.kv.maintenance import Progress, Stats
 from echelon.kv.postgres_line import Server
 from echelon.kv.postgres_listener import Listener
+from echelon.kv.postgres_maintenance import Check, count
 from echelon.kv.postgres_pool import Pool, Row
 from echelon.kv.postgres_queue import Taker
 from echelon.kv.postgres_ranges import Ranges
@@ -133,6 +136,29 @@ class PostgresBackend:
         """See Backend."""
         self._check_open()
         return await self._pool.run(self._sweep)
+
+    async def backup(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
+        """Raise KvUsageError that names the server's tool for it."""
+        self._check_open()
+        schema = self._server.address.schema
+        raise KvUsageError(
+            f"a store on PostgreSQL is backed up by the server's own tool: pg_dump --schema={schema}"
+        )
+
+    async def check(self) -> list[str]:
+        """See Maintained."""
+        self._check_open()
+        check = Check(self._server.address.schema)
+        try:
+            return await self._pool.run(check)
+        finally:
+            check.stopped = True
+
+    async def stats(self) -> Stats:
+        """See Maintained."""
+        self._check_open()
+        schema = self._server.address.schema
+        return await self._pool.run(lambda connection: count(connection, schema))
 
     async def close(self) -> None:
         """See Backend."""

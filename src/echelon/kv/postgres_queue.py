@@ -32,8 +32,8 @@ _GIVE_BACK: Final = """
 update {s}.queue set due = was_due, token = null, attempts = attempts - 1 where id = any($1::bigint[]) and token = $2
 """
 
-_decode_backoff: Final = msgspec.msgpack.Decoder(list[int]).decode
-_decode_keys: Final = msgspec.msgpack.Decoder(list[bytes]).decode
+decode_backoff: Final = msgspec.msgpack.Decoder(list[int]).decode
+decode_undelivered: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 class Taker:
@@ -81,9 +81,9 @@ class Taker:
     def _load(self, row: Any) -> Message:
         number, token, payload, encoding, backoff, undelivered, attempts, due = row
         lease = Lease(str(number), str(token))
-        keys = _decode_keys(undelivered)
+        keys = decode_undelivered(undelivered)
         return Message(
-            lease, payload, encoding, due - self._clock.shift, _decode_backoff(backoff), keys, attempts
+            lease, payload, encoding, due - self._clock.shift, decode_backoff(backoff), keys, attempts
         )
 
 

@@ -14,11 +14,10 @@ from typing import Final, TypeVar
 
 import apsw
 
-from echelon.errors import KvError, KvStorageError, KvUsageError
+from echelon.errors import KvStorageError, KvUsageError
 from echelon.kv import limits
-from echelon.kv.backend import RESERVED
-from echelon.kv.codec import decode_key, decode_value, format_stamp
-from echelon.kv.maintenance import Progress, Stats
+from echelon.kv.codec import format_stamp
+from echelon.kv.maintenance import MAX_FAULTS, Progress, Stats, find_faults_of_entry
 from echelon.kv.sqlite_file import MEMORY, storage_error
 from echelon.kv.sqlite_layout import Execute, Layout
 
@@ -27,8 +26,6 @@ T = TypeVar("T")
 _STEP_PAGES: Final = 256
 _STEPS_BETWEEN_LOOKS: Final = 10_000
 """Of SQLite's machine, between two looks whether to stop."""
-
-_MAX_FAULTS: Final = 100
 
 
 class Maintenance:
@@ -188,7 +185,7 @@ def _check(source: apsw.Connection, layout: Layout, stopped: Event) -> list[str]
         found.append(fault)
         if stopped.is_set():
             break
-        if len(found) == _MAX_FAULTS:
+        if len(found) == MAX_FAULTS:
             found.append("there may be more")
             break
     return found
@@ -196,7 +193,7 @@ def _check(source: apsw.Connection, layout: Layout, stopped: Event) -> list[str]
 
 def _find_faults(source: apsw.Connection, layout: Layout) -> Iterator[str]:
     sound = True
-    for (verdict,) in source.execute(f"pragma integrity_check({_MAX_FAULTS})").fetchall():
+    for (verdict,) in source.execute(f"pragma integrity_check({MAX_FAULTS})").fetchall():
         if verdict != "ok":
             sound = False
             yield f"the file is damaged: {verdict}"
@@ -205,22 +202,7 @@ def _find_faults(source: apsw.Connection, layout: Layout) -> Iterator[str]:
     execute: Execute = source.cursor().execute
     (newest,) = execute(layout.read_version).fetchall()[0]
     for key, value, encoding, version in execute(layout.scan):
-        yield from _find_faults_of_entry(key, value, encoding)
+        yield from find_faults_of_entry(key, value, encoding)
         if not 0 < version <= newest:
             yield f"the entry {key.hex()[:80]} has version {version}, the last commit has {newest}"
     yield from layout.find_faults_of_queue(execute)
-
-
-def _find_faults_of_entry(key: bytes, value: bytes, encoding: int) -> Iterator[str]:
-    name = f"the entry {key.hex()[:80]}"
-    try:
-        if not key.startswith(RESERVED):
-            decode_key(key)
-    except KvError as exc:
-        yield f"{name} has a damaged key: {exc}"
-    if len(key) > limits.MAX_WRITE_KEY_BYTES:
-        yield f"{name} has a key of {len(key)} bytes, at most {limits.MAX_WRITE_KEY_BYTES} can be written"
-    try:
-        decode_value(value, encoding)
-    except KvError as exc:
-        yield f"{name} cannot be read: {exc}"
