@@ -122,7 +122,7 @@ async def test_run_of_a_wasi_command(api: Api) -> None:
 
 
 async def test_arguments_and_variables_of_a_command(api: Api) -> None:
-    """The program's name, the arguments and the given variables are counted by the guest."""
+    """The program's name, the arguments, the given variable and the two of the locale are counted by the guest."""
     source = """(module
       (import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
       (import "wasi_snapshot_preview1" "environ_sizes_get" (func $env (param i32 i32) (result i32)))
@@ -132,7 +132,7 @@ async def test_arguments_and_variables_of_a_command(api: Api) -> None:
         (drop (call $args (i32.const 0) (i32.const 4))) (drop (call $env (i32.const 8) (i32.const 12)))
         (call $exit (i32.add (i32.mul (i32.const 10) (i32.load (i32.const 0))) (i32.load (i32.const 8))))))"""
     response = await api.wat(source, None, "one", "two", env={"A": "1"})
-    assert check_problem(response, "guest-exit", 422)["code"] == 31
+    assert check_problem(response, "guest-exit", 422)["code"] == 33
 
 
 async def test_run_grants_what_it_says(api: Api) -> None:
