@@ -410,6 +410,16 @@ def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
     return b"".join((*parts, data[place:]))
 
 
+def place_before(edits: Sequence[Edit], offset: int) -> int:
+    """Return where a byte behind edits was before they were made."""
+    shift = 0
+    for begin, end, content in sorted(edits):
+        if offset < begin + shift + len(content):
+            break
+        shift += len(content) - (end - begin)
+    return offset - shift
+
+
 def add_custom_section(data: bytes, name: str, content: bytes) -> bytes:
     """Return the module with one more custom section at its end."""
     label = name.encode()

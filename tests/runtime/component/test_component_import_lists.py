@@ -9,7 +9,7 @@ import pytest
 from component_kit import LEDGER, WITH_LEDGER
 
 from echelon.errors import Trap
-from echelon.runtime.component import Err, Ok
+from echelon.runtime.component import Err, Ok, appendix
 from echelon.runtime.core import Runtime
 from echelon.runtime.limits import Limits
 from echelon.runtime.module import Module
@@ -182,6 +182,24 @@ async def test_lying_guest(
             await module.call("go", [])
         assert caught.value.code == "component-model"
     assert not seen
+
+
+async def test_places_of_frames(runtime: Runtime, wat: Wat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trap says where in the component's own file its functions are."""
+    runtime.component_imports.add("acme:x/store@1.0.0#put", len)
+    runtime.component_imports.add("acme:x/store@1.0.0#count", lambda: 0)
+    offsets = []
+    for pages in (2, 3):  # two components, or the second would be there already
+        wasm = wat(passer("(list u8)", 2).replace("(call $put (local.get 0) (local.get 1))", "(unreachable)"))
+        wasm = wasm.replace(b"\x05\x03\x01\x00\x02", bytes([5, 3, 1, 0, pages]))
+        module = await runtime.load(wasm)
+        assert bool(changed(module)) is (pages == 2)
+        with pytest.raises(Trap) as caught:
+            await module.call("go", MANY)
+        offsets.append([frame.offset for frame in caught.value.frames])
+        assert all(wasm[offset] == 0 for offset in offsets[-1])  # unreachable
+        monkeypatch.setattr(appendix, "write", lambda *_: appendix.Appendix())
+    assert offsets[0] == offsets[1] != []
 
 
 # --- what stays as it is ---

@@ -49,7 +49,7 @@ class Arena:
         self._native, self.instance = native, instance
         self.kept: list[Any] = []
         self.given: list[Resource] = []
-        self.lists: list[tuple[bytes | bytearray, int, bytearray, int]] = []
+        self.lists: list[tuple[bytes, int, bytearray, int]] = []
         self.arguments: Any = native.null
         self.slots = 0
         self._size = self._used = 0

@@ -6,11 +6,13 @@ The C API gives a component's traps as texts only, so they are recognised by the
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from echelon.errors import EchelonError, Frame, FuelExhausted, GuestError, Trap
 from echelon.runtime import failures
-from echelon.runtime.binary import ModuleInfo
+from echelon.runtime.binary import Edit, ModuleInfo, place_before
 from echelon.runtime.component.lists import TOO_MUCH
 from echelon.runtime.limits import Limits
 from echelon.runtime.native import Native
@@ -57,9 +59,16 @@ def from_message(message: str, frames: tuple[Frame, ...], info: ModuleInfo, limi
     )
 
 
-def take(native: Native, error: Any, info: ModuleInfo) -> tuple[str, tuple[Frame, ...]]:
-    """Return the message and the guest's stack of an error that we own, and free it."""
+def take(
+    native: Native, error: Any, info: ModuleInfo, edits: Sequence[Edit]
+) -> tuple[str, tuple[Frame, ...]]:
+    """Return the message and the guest's stack of an error that we own, and free it.
+
+    `edits` are those with which the component was compiled: the frames say where it stands in the file.
+    """
     frames = failures.read_frames(native, native.lib.wasmtime_error_wasm_trace, error, info)
+    if edits:
+        frames = tuple(replace(frame, offset=place_before(edits, frame.offset)) for frame in frames)
     return native.take_error(error), frames
 
 

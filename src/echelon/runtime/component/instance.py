@@ -8,7 +8,8 @@ import struct
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from echelon.errors import GuestError, LoadError
+from echelon.errors import GuestError, LoadError, Trap
+from echelon.runtime import failures as runtime_failures
 from echelon.runtime import lines
 from echelon.runtime.component import failures, memories
 from echelon.runtime.component.arena import CONTENT, SLOT
@@ -147,12 +148,14 @@ class ComponentInstance(Instance):
     def _take_failure(self) -> BaseException:
         error = self.scratch.error[0]
         self.scratch.error[0] = self.site.null
-        message, frames = failures.take(self.site.engine.native, error, self.site.info)
+        wasm, info = self.site.wasm, self.site.info
+        message, frames = failures.take(self.site.engine.native, error, info, self.linked.edits)
         kept, self.failure = self.failure, None
         if kept is not None:
+            if isinstance(kept, Trap) and not kept.frames:
+                runtime_failures.place(kept, frames, wasm, info)
             return kept
-        frames = lines.locate(self.site.wasm, self.site.info, frames)
-        return failures.from_message(message, frames, self.site.info, self.limits)
+        return failures.from_message(message, lines.locate(wasm, info, frames), info, self.limits)
 
     # --- memories ---
 

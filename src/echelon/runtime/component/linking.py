@@ -15,6 +15,7 @@ from echelon.runtime.component.types import ComponentType, Interface, ResourceTy
 from echelon.runtime.engine import Engine
 
 if TYPE_CHECKING:
+    from echelon.runtime.binary import Edit
     from echelon.runtime.component.appendix import Appendix, ReachedMemory
     from echelon.runtime.component.import_types import Changed
     from echelon.runtime.instance import Instance
@@ -26,6 +27,8 @@ class ComponentLinked(linking.Linked):
 
     exports: dict[str, Any]
     memories: tuple[ReachedMemory, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    """Edits before the component's end with which it was compiled."""
     places: dict[ReachedMemory, tuple[int, int]] = field(default_factory=dict)
     """What the engine keeps in the handle of each memory, as far as it was looked up."""
 
@@ -55,7 +58,7 @@ def link(
     try:
         _find_appended(linked, type_, appendix)
         if appendix.imports_mark in linked.exports:
-            definer.changed = appendix.imports
+            definer.changed, linked.edits = appendix.imports, appendix.forms[0]
         definer.define_all(linker, type_)
         linked.has_host = definer.has_host
         _find_exports(linked, type_)

@@ -39,7 +39,9 @@ def compile_lower(type_: wit.ListInMemory) -> Lower:
         PAIR(block, at, KINDS["tuple"], 2, address)
         _U32.pack_into(room, start, KINDS["u32"], 0)
         _U32.pack_into(room, start + SLOT, KINDS["u32"], len(data) // width)
-        arena.lists.append((data, width, room, start + CONTENT))
+        arena.lists.append(
+            (bytes(data), width, room, start + CONTENT)
+        )  # it must not change while the guest runs
 
     return lower
 
