@@ -117,3 +117,14 @@ def test_grows_memory_reads_instructions_not_bytes(wat: Wat) -> None:
     assert True in answers
     assert answers.index(False, answers.index(True)) > 0  # the second function does not grow
     assert not answers[-1]
+
+
+def test_edits() -> None:
+    """Bytes are put where they belong, and what is behind them is found where it was."""
+    data = bytes(range(10))
+    edits = [(6, 8, b"\xfe"), (2, 2, b"\xff\xff"), (10, 10, b"\xfd")]
+    changed = binary.edited(data, edits)
+    assert changed == b"\0\1\xff\xff\2\3\4\5\xfe\x08\x09\xfd"
+    for place, byte in enumerate(changed):
+        if byte < 10:
+            assert binary.place_before(edits, place) == byte
