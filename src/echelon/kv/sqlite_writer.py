@@ -50,7 +50,6 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._pending = 0
-        self._at_rest = True
         self._wal_pages = 0
         self._closed: asyncio.Future[None] | None = None
         connections.writer.set_wal_hook(self._note_wal)
@@ -60,7 +59,7 @@ class Writer:
     @property
     def idle(self) -> bool:
         """Whether nothing is waiting and the thread is at rest."""
-        return self._pending == 0 and self._at_rest
+        return self._pending == 0
 
     @property
     def wal_is_long(self) -> bool:
@@ -92,14 +91,12 @@ class Writer:
                 outcomes: Sequence[Outcome] = self._apply(operations)
             except Exception as exc:  # whatever it was, nobody may wait for ever
                 outcomes = [exc] * len(operations)
-            self._at_rest = False  # what comes after the answers uses the connection too
             if not self._post(self._deliver, group, outcomes):
                 break
             if self.wal_is_long:
                 self._checkpoint()
             if self._breather and self._is_shared() and not self._jobs.empty():
                 time.sleep(self._breather)
-            self._at_rest = True
         try:
             self._connections.close()
         except apsw.Error as exc:  # every commit is in the log already; the next to open the file folds it
