@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -488,6 +489,32 @@ async def test_long_log_is_folded(path: Path, monkeypatch: pytest.MonkeyPatch) -
                 await kv.set(("n", n % 10), "x" * 3000)
             size = path.with_name(path.name + "-wal").stat().st_size
             assert size < 200 * 4096
+
+
+@pytest.mark.parametrize("format", [None, "deno"])
+async def test_thread_that_tidies_up_is_not_idle(
+    path: Path, monkeypatch: pytest.MonkeyPatch, format: Any
+) -> None:
+    """While the thread folds the log, or sees who else writes, the event loop leaves its connection alone."""
+    monkeypatch.setattr("echelon.kv.limits.MAX_WAL_PAGES", 5)
+    async with open_kv(path, durability="normal", format=format) as kv:
+        writer: Any = kv._backend._writer  # type: ignore[attr-defined]  # to see what it does
+        idle: list[bool] = []
+        tidy = writer._tidy
+
+        def take_long() -> None:
+            for _ in range(10):
+                time.sleep(0.001)
+                idle.append(writer.idle)
+            tidy()
+
+        monkeypatch.setattr(writer, "_tidy", take_long)
+        for _ in range(10):
+            await asyncio.gather(*(kv.set(("n", m), "x" * 3000) for m in range(3)))
+            await asyncio.sleep(0.02)
+        assert idle
+        assert writer.idle
+        assert not any(idle)
 
 
 async def test_log_of_a_large_value(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

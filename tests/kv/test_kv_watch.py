@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from echelon.errors import KvClosed, KvKeyError, KvLimitError, KvValueError
@@ -100,6 +101,23 @@ async def test_closing_ends_it(path: Path) -> None:
     assert seen == [None]
     with pytest.raises(KvClosed):
         kv.watch([("k",)])
+
+
+async def test_closing_while_the_file_is_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch that waits for a locked file ends with the store, too."""
+    kv = await open_kv(path)
+    watching = kv.watch([("k",)])
+    assert await state(watching) == [None]
+
+    def fail(keys: Any) -> Any:
+        raise apsw.BusyError("locked")
+
+    monkeypatch.setattr(kv._backend._reader, "read_watched", fail)  # type: ignore[attr-defined]  # as a lock does
+    waiting = asyncio.ensure_future(anext(watching, None))
+    await kv.set(("k",), 1)
+    await asyncio.sleep(0.02)
+    await kv.close()
+    assert await asyncio.wait_for(waiting, 10) is None
 
 
 async def test_leaving_and_cancelling(path: Path) -> None:

@@ -96,7 +96,7 @@ async def test_message_that_kills(path: Path) -> None:
             async with worker("die", path) as process:
                 statuses.append(await finish(process))
         assert [status for status, _ in statuses] == [9, 9, 9, 9, 0]
-        assert "each time to a process that died" in statuses[-1][1]
+        assert "the last time to a process that died" in statuses[-1][1]
         assert (await kv.get(("dead",))).value == 1
 
 

@@ -168,7 +168,7 @@ class Listener:
         message = delivery.message
         if message.attempts > max(len(message.backoff), limits.MAX_LOST_DELIVERIES):
             _log.error(
-                "a message was given up: it was delivered %d times, each time to a process that died",
+                "a message was given up: it was delivered %d times, the last time to a process that died",
                 message.attempts,
             )
             return await self._give_up(delivery)

@@ -124,7 +124,10 @@ class SqliteBackend:
         last: list[int | None] | None = None
         while not self._closed:
             seen = self._changes.count
-            rows = await self._reader.patiently(lambda: self._reader.read_watched(keys))
+            try:
+                rows = await self._reader.patiently(lambda: self._reader.read_watched(keys))
+            except KvClosed:
+                return
             versions = [None if row is None else row[3] for row in rows]
             if versions != last:
                 last = versions

@@ -91,12 +91,12 @@ class Writer:
                 outcomes: Sequence[Outcome] = self._apply(operations)
             except Exception as exc:  # whatever it was, nobody may wait for ever
                 outcomes = [exc] * len(operations)
-            if not self._post(self._deliver, group, outcomes):
+            has_more = self.wal_is_long or bool(self._breather)
+            if not self._post(self._deliver, group, outcomes, has_more):
                 break
-            if self.wal_is_long:
-                self._checkpoint()
-            if self._breather and self._is_shared() and not self._jobs.empty():
-                time.sleep(self._breather)
+            if has_more:
+                self._tidy()
+                self._post(self._rest)
         try:
             self._connections.close()
         except apsw.Error as exc:  # every commit is in the log already; the next to open the file folds it
@@ -131,6 +131,13 @@ class Writer:
         except apsw.BusyError as exc:
             return [storage_error(exc, self._connections.path) for _ in operations]
 
+    def _tidy(self) -> None:
+        """Do what nobody waits for."""
+        if self.wal_is_long:
+            self._checkpoint()
+        if self._breather and self._is_shared() and not self._jobs.empty():
+            time.sleep(self._breather)
+
     def _is_shared(self) -> bool:
         """Return whether somebody else wrote to the file a moment ago."""
         try:
@@ -163,8 +170,8 @@ class Writer:
             return False
         return True
 
-    def _deliver(self, group: list[_Job], outcomes: Sequence[Outcome]) -> None:
-        self._pending -= len(group)
+    def _deliver(self, group: list[_Job], outcomes: Sequence[Outcome], has_more: bool) -> None:
+        self._pending -= len(group) - has_more  # one stands for what the thread does beside them
         self._notify()
         answers = iter(outcomes)
         for operation, future in group:
@@ -175,6 +182,9 @@ class Writer:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+
+    def _rest(self) -> None:
+        self._pending -= 1
 
     def _finish(self) -> None:
         self._thread.join()
