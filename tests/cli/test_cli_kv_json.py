@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from echelon.cli import kv_json
 from echelon.cli.parser import Usage
 from echelon.kv import U64
 from echelon.kv.codec import decode_value, encode_key, encode_value
+from echelon.kv.v8 import JsError, JsRegExp
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,9 @@ VALUES = [
     timedelta(days=-1, microseconds=7),
     UUID(int=7),
     Decimal("1.10"),
+    array("d", [1.5, math.inf]),
+    JsError("RangeError", "no", None, {"code": U64(5)}),
+    JsRegExp("a/b", "gi"),
     {},
     [],
 ]
@@ -148,6 +153,12 @@ def test_keys_come_back_as_themselves(key: tuple[Any, ...]) -> None:
         ('{"$datetime": "yesterday"}', "is not a $datetime"),
         ('{"$timedelta": "long"}', "is not a $timedelta"),
         ('{"$decimal": "x"}', "is not a $decimal"),
+        ('{"$array": ["x", "AA=="]}', "is not a $array"),
+        ('{"$array": ["d", "AA=="]}', "is not a $array"),
+        ('{"$array": 5}', "is not a $array"),
+        ('{"$error": "no"}', "is not a $error"),
+        ('{"$error": {"name": "Wrong"}}', "is not a $error"),
+        ('{"$regexp": "a+"}', "is not a $regexp"),
         ('{"$float": "1"}', "is not a $float"),
         ('{"$nope": 1}', "$nope is not a known tag"),
         ("[" * 100_000, "is not JSON"),

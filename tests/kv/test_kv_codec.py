@@ -7,9 +7,11 @@ import dataclasses
 import enum
 import math
 import struct
+from array import array
 from collections import OrderedDict, namedtuple
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +30,7 @@ from echelon.kv.codec import (
     encode_key,
     encode_value,
 )
+from echelon.kv.v8 import JsError, JsRegExp
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 BIG = st.integers(-(256**255) + 1, 256**255 - 1)
@@ -211,6 +214,10 @@ SCALARS = st.one_of(
     st.uuids(),
     st.decimals(allow_nan=False),
     st.binary(max_size=20).map(bytearray),
+    st.sampled_from("bBhHiIqQ").flatmap(lambda code: st.lists(st.integers(0, 127)).map(partial(array, code))),
+    st.lists(st.floats(allow_nan=False, width=32)).map(partial(array, "f")),
+    st.builds(JsRegExp, TEXT, st.just("gi")),
+    st.builds(JsError, st.just("TypeError"), TEXT, st.none(), st.lists(st.integers(), max_size=3)),
 )
 HASHABLE = st.one_of(st.integers(), TEXT, st.binary(max_size=20), st.booleans(), st.dates())
 VALUES = st.recursive(
@@ -235,6 +242,14 @@ def _typed(value: Any) -> Any:
 def test_value_roundtrip(value: Any) -> None:
     """What is stored comes back equal and of the same type, at every depth."""
     assert _typed(roundtrip(value)) == _typed(value)
+
+
+def test_arrays_are_the_same_everywhere() -> None:
+    """A code whose size depends on the platform becomes the one that has that size."""
+    stored = roundtrip(array("l", [1, -2]))
+    assert (stored.typecode, stored.tolist()) == ("q", [1, -2])
+    with pytest.raises(KvValueError, match="type array cannot be stored"):
+        encode_value(array("u", "text"))
 
 
 def test_datetimes_keep_their_offset() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import struct
+from array import array
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -31,6 +32,7 @@ from echelon.kv.backend import ValueFormat
 from echelon.kv.plain import fields_of, is_record, strip_enum
 from echelon.kv.u64 import U64 as U64
 from echelon.kv.u64 import shorten
+from echelon.kv.v8_format import JsError, JsRegExp
 
 T = TypeVar("T")
 
@@ -194,6 +196,10 @@ def format_stamp(version: int) -> str:
 
 _EXT_U64, _EXT_BIGINT, _EXT_SET, _EXT_FROZENSET, _EXT_BYTEARRAY = 1, 2, 3, 4, 5
 _EXT_DATETIME, _EXT_DATE, _EXT_TIME, _EXT_TIMEDELTA, _EXT_UUID, _EXT_DECIMAL = 6, 7, 8, 9, 10, 11
+_EXT_ARRAY, _EXT_REGEXP, _EXT_ERROR = 12, 13, 14
+
+_SIZED: Final = {("l", 4): "i", ("l", 8): "q", ("L", 4): "I", ("L", 8): "Q"}
+"""What the codes of `array` whose size depends on the platform are everywhere."""
 
 _SCALARS: Final = frozenset({str, float, bool, bytes, type(None)})
 _MICROSECOND = timedelta(microseconds=1)
@@ -355,6 +361,13 @@ def _lower(value: Any, depth: int) -> Any:
         return _lower_set(value, depth)
     if isinstance(value, Enum):
         return _lower(strip_enum(value), depth + 1)
+    if isinstance(value, JsError):
+        return Ext(
+            _EXT_ERROR,
+            _encoder.encode([value.name, value.message, value.stack, _lower(value.cause, depth + 1)]),
+        )
+    if isinstance(value, JsRegExp):
+        return Ext(_EXT_REGEXP, _encoder.encode([value.source, value.flags]))
     if is_record(value):
         return _lower(fields_of(value), depth)
     return _lower_scalar(value)
@@ -398,6 +411,9 @@ def _lower_scalar(value: Any) -> Any:
         return bytes(value)
     if isinstance(value, bytearray):
         return Ext(_EXT_BYTEARRAY, bytes(value))
+    if isinstance(value, array) and value.typecode not in "uw":
+        code = _SIZED.get((value.typecode, value.itemsize), value.typecode)
+        return Ext(_EXT_ARRAY, code.encode() + value.tobytes())
     if isinstance(value, datetime):
         return Ext(_EXT_DATETIME, value.isoformat().encode())
     if isinstance(value, date):
@@ -427,6 +443,14 @@ def _raise_extension(code: int, data: memoryview) -> Any:
         return bytearray(raw)
     if code == _EXT_UUID:
         return UUID(bytes=raw)
+    if code == _EXT_ARRAY:
+        numbers = array(raw[:1].decode())
+        numbers.frombytes(raw[1:])
+        return numbers
+    if code == _EXT_ERROR:
+        return JsError(*_decoder.decode(raw))
+    if code == _EXT_REGEXP:
+        return JsRegExp(*_decoder.decode(raw))
     return _raise_text(code, raw.decode())
 
 
