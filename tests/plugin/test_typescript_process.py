@@ -24,6 +24,7 @@ from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.compilers.assemblyscript.process import Settings, Worker, WorkerFailed
 from echelon.plugin.generator import Generator
 from echelon.plugin.sandbox.process import Confinement
+from echelon.plugin.toolchain import javascript
 
 RUNTIMES = ["deno", "node"]
 FIB = "export function fib(n: i32): i32 { return n < 2 ? n : fib(n - 1) + fib(n - 2) }"
@@ -498,7 +499,7 @@ async def test_a_missing_toolchain_says_what_to_type(tmp_path: Path) -> None:
 
 async def test_no_runtime_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Deno and Node the answer is the pip command."""
-    monkeypatch.setattr(toolchain, "_find_deno", lambda: None)
+    monkeypatch.setattr(javascript, "_find_deno", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     async with Generator([AssemblyScript(home=tmp_path)], tmp_path / "store") as generator:
         with pytest.raises(ToolchainMissing) as caught:
