@@ -25,6 +25,15 @@ def home() -> Path:
 
 
 @pytest.fixture(scope="session")
+def c_home() -> Path:
+    """Echelon's own directory with the toolchain of C, C++ and Zig in it, made once and kept between runs."""
+    kept = Path(__file__).resolve().parents[1] / ".echelon" / "home"
+    base = Path(os.environ["ECHELON_HOME"]) if "ECHELON_HOME" in os.environ else kept
+    asyncio.run(toolchain.install("c", base=base))
+    return base
+
+
+@pytest.fixture(scope="session")
 def clang(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
     """Make a module of C or C++ sources with debug information; the first one includes the others.
 

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -62,7 +62,7 @@ class Missing:
     install: str
 
 
-Commands = Callable[[Tool, Job, Path], Sequence[Sequence[str]]]
+Commands = Callable[[Tool, Job, Path], Iterable[Sequence[str]]]
 Diagnose = Callable[[str, Job], Sequence[Diagnostic]]
 
 
@@ -72,6 +72,7 @@ class Program:
 
     `commands` returns what to run, in order, for a tool, a job and the working folder, which holds the job's files
     below `src`; the last one writes `module.wasm`. `diagnose` reads what they print.
+    Without `libraries` it reads none of the system's.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Program:
     memory: int = 2 << 30
     disk: int = 256 << 20
     processes: int = 1
+    libraries: bool = True
 
 
 class CommandCompiler(Compiler):
@@ -140,7 +142,7 @@ class CommandCompiler(Compiler):
     def _confinement(self, tool: Tool, folder: Path, seconds: float) -> Confinement:
         return Confinement(
             folder,
-            read=[tool.program, *tool.read, *process.LIBRARIES],
+            read=[tool.program, *tool.read, *(process.LIBRARIES if self.program.libraries else ())],
             seconds=seconds,
             memory=self.program.memory,
             disk=self.program.disk,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from echelon.plugin.toolchain.recipe import Recipe, npm
+from echelon.plugin.toolchain.zig import C
 
 TYPESCRIPT: Final = Recipe(
     name="typescript",
@@ -15,5 +16,5 @@ TYPESCRIPT: Final = Recipe(
     digest="1d1cbed272cb1d9709d8b257f441b7a5ec6274b378340e94c7e7cf54c98a70aa",
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT,)}
+RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, C)} | {"cpp": C, "zig": C}
 """By the name that `echelon toolchain install` takes."""
