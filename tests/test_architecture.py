@@ -67,7 +67,8 @@ ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:work|root|mnt|Users|home/[a-z]+|tmp/[a-
 REGISTRY = re.compile(
     r"registry\.npmjs|pypi\.org|pythonhosted\.org|jsr\.io|crates\.io|proxy\.golang|registry\.yarnpkg"
 )
-SOURCES = {".c", ".css", ".html", ".js", ".md", ".mjs", ".py", ".toml", ".ts", ".txt", ".typed", ".wat"}
+KIT = {".c", ".h", ".zig"}
+SOURCES = KIT | {".css", ".html", ".js", ".md", ".mjs", ".py", ".toml", ".ts", ".txt", ".typed", ".wat"}
 PLAIN = {
     ".ci/run",
     ".gitignore",
