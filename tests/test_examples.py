@@ -16,8 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from echelon import Application, Runtime
+from echelon import Application, Permissions, Runtime
 from echelon.http.testing import LiveServer, TestClient
+from echelon.plugin.compilers.c import compilers as c
+from echelon.plugin.generator import Generator
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -179,6 +181,17 @@ async def test_compiler() -> None:
         assert await value("a ** b", 1, 2) == "module.formula:1:1: error: only + - * /, numbers and names"
         assert "at most 1000 characters" in await value("+".join("a" * 600), 1)
         assert await value("a", 1, 2) == "value(f64) -> f64 takes 1 argument, 2 given"
+
+
+@pytest.mark.timeout(300)
+async def test_visits(c_home: Path, tmp_path: Path) -> None:
+    """The guest in C reads the request, changes the store, and responds."""
+    async with Generator(c.make(c_home), tmp_path / "store") as generator:
+        made = await generator.compile(EXAMPLES / "guests" / "visits.c")
+    app = Application()
+    app.mount("/visits", app.wasm.module(made.wasm, permissions=Permissions(kv=["visits"])))
+    async with TestClient(app) as client:
+        assert [(await client.get(f"/visits/{path}")).text for path in "aab"] == ["1", "2", "1"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
