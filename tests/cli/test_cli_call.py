@@ -98,7 +98,10 @@ def test_json(cli: Cli, math: str) -> None:
         (["math.ts", "fib", "1", "--deny-sys=x"], "--deny-sys: 'x' is not known; known are clock"),
         (["math.ts", "fib", "1", "--allow-env="], "--allow-env=: the list is empty"),
         (["math.ts", "fib", "1", "--alow-env"], "unknown option --alow-env; did you mean --allow-env?"),
-        (["notes.txt", "f"], "notes.txt: its language is not known; name one, or use one of .ts, .wat"),
+        (
+            ["notes.txt", "f"],
+            "notes.txt: its language is not known; name one, or use one of .c, .cc, .cpp, .cxx, .ts, .wat, .zig",
+        ),
         (["numbers.wat", "take", "x"], "take() argument 1 (externref): a reference cannot be given"),
     ],
 )

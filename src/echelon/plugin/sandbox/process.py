@@ -256,10 +256,10 @@ async def _watch(
         if not done:
             tick = min(tick * 2, _TICK_SECONDS)
             count, memory = measure(process.pid)
-            if memory > allowed.memory:
-                return f"it needed more than {allowed.memory >> 20} MiB of memory"
             if count > allowed.processes + CONFINERS:  # the kernel's own limit does not hold for root
                 return f"it started more than {allowed.processes} processes"
+            if memory > allowed.memory:
+                return f"it needed more than {allowed.memory >> 20} MiB of memory"
             if occupied(allowed.folder, allowed.disk) > allowed.disk:
                 return f"it wrote more than {allowed.disk >> 20} MiB of files"
     return ""
