@@ -103,4 +103,13 @@ class Importing(Protocol):
         ...
 
 
+@runtime_checkable
+class Engines(Protocol):
+    """What a compiler offers whose modules are scripts: the engine that runs them."""
+
+    def engine(self, digest: str) -> bytes | None:
+        """Return the engine of that digest ("sha256:…"), None for one that it does not have. May block."""
+        ...
+
+
 MEMBERS: Final = ("name", "suffixes", "probe", "warm", "compile", "close")

@@ -23,11 +23,22 @@ from echelon.errors import (
     Diagnostic,
     EchelonError,
     InvalidModule,
+    LoadError,
     ToolchainMissing,
 )
 from echelon.plugin import languages, sources, toolchain
 from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
-from echelon.plugin.compiler import MEMBERS, OPTIMIZE, Compiled, Compiler, Importing, Job, Optimize, Probe
+from echelon.plugin.compiler import (
+    MEMBERS,
+    OPTIMIZE,
+    Compiled,
+    Compiler,
+    Engines,
+    Importing,
+    Job,
+    Optimize,
+    Probe,
+)
 from echelon.plugin.sources import Source
 from echelon.plugin.turns import Turns
 from echelon.runtime import binary, declarations, exports, lines
@@ -125,6 +136,18 @@ class Generator:
         """Return a module that was compiled or accepted before by its digest ("sha256:…"), None when it is gone."""
         self._require_started()
         return self.artifacts.get(digest)
+
+    async def engine(self, digest: str) -> bytes:
+        """Return the engine that a script names; raises LoadError when no compiler here has it."""
+        for compiler in self._compilers.values():
+            if isinstance(compiler, Engines):
+                found = await asyncio.to_thread(compiler.engine, digest)
+                if found is not None:
+                    return found
+        raise LoadError(
+            f"the script needs the engine {digest}, which is not here: compile its source again, or type"
+            " echelon toolchain install javascript"
+        )
 
     def language_for(self, path: str | Path) -> str:
         """Return the language of a file by its suffix ("wasm" for a module); raises ConfigError."""

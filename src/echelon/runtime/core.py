@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from echelon.errors import ConfigError, EchelonError, InvalidModule, LoadError
-from echelon.runtime import failures
+from echelon.runtime import failures, script
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
 from echelon.runtime.audit import AuditLog
 from echelon.runtime.binary import COMPONENT_MAGIC
@@ -36,6 +36,8 @@ from echelon.runtime.native_code import NativeCode
 from echelon.runtime.outbound import Outbound
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.pools import Pool, Pools
+from echelon.runtime.script_host import ScriptHost
+from echelon.runtime.script_questions import Questions
 from echelon.runtime.settings import RuntimeSettings as RuntimeSettings
 from echelon.runtime.wasi import Wasi
 from echelon.telemetry import (
@@ -68,6 +70,8 @@ class SourceCompiler(Protocol):
 
     def stored(self, digest: str) -> Artifact | None: ...
 
+    async def engine(self, digest: str) -> bytes: ...
+
     async def compile(
         self, source: Any, language: str | None = None, optimize: Any = "none", name: str | None = None
     ) -> Artifact: ...
@@ -97,8 +101,9 @@ class Runtime:
         """Makes the HTTP requests of guests, and adds the credentials that it is given."""
         self.providers: list[HostModule] = [
             Wasi(), GuestKit(), AssemblyScriptEnv(), self.functions,
-            GuestKv(lambda: self.kv), GuestFetch(lambda: self.net),
+            GuestKv(lambda: self.kv), GuestFetch(lambda: self.net), ScriptHost(),
         ]  # fmt: skip
+        self._questions = Questions(lambda: self.kv, lambda: self.net)
         self.component_imports = ComponentImports()
         """Python functions and resources that components may import, besides WASI."""
         self._generator = generator
@@ -331,6 +336,8 @@ class Runtime:
         loaded.users -= 1
         if loaded.users <= 0 and self._loaded.pop(loaded.digest, None) is not None:
             loaded.close()
+            if isinstance(loaded, script.LoadedScript):
+                self.forget(loaded.engine)
 
     async def unused(self, loaded: Loaded, within: float) -> bool:
         """Wait until only its module uses what was loaded, for at most `within` seconds; tell whether that is so."""
@@ -350,13 +357,25 @@ class Runtime:
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
         with self.telemetry.span(WASM_LOAD, digest=digest, size=len(wasm)):
             loaded: Loaded
-            if wasm[:8] == COMPONENT_MAGIC:
+            header = script.read_header(wasm)
+            if header is not None:
+                loaded = await self._prepare_script(wasm, digest, header)
+            elif wasm[:8] == COMPONENT_MAGIC:
                 loaded = read_component(wasm, digest, (self.component_imports,))
             else:
                 loaded = read_module(wasm, digest, self.providers)
             usual = self._running_pools.usual_for(loaded.is_component)
             await self.link(loaded, usual)
             return loaded
+
+    async def _prepare_script(self, wasm: bytes, digest: str, header: script.ScriptHeader) -> Loaded:
+        engine = await (await self.generator()).engine(header.engine)
+        loaded = await self.prepare(engine)
+        try:
+            return script.read_script(wasm, digest, header, loaded, self._questions)
+        except BaseException:
+            self.forget(loaded)
+            raise
 
     async def link(self, loaded: Loaded, pool: Pool) -> Site:
         """Make a module ready for instances in a pool, compiling it if its native code is not at hand."""
@@ -365,6 +384,11 @@ class Runtime:
             raise LoadError("the runtime is closed")
         async with loaded.linking:
             site = loaded.sites.get(engine.profile)
+            if site is None and isinstance(loaded, script.LoadedScript):
+                site = loaded.adopt(
+                    await self.link(loaded.engine, pool), partial(self._release, pool, loaded)
+                )
+                loaded.sites[engine.profile] = site
             if site is None:
                 try:
                     linked = await self._map(loaded, engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from echelon.plugin.toolchain import scripts
 from echelon.plugin.toolchain.recipe import Recipe, npm
 from echelon.plugin.toolchain.zig import C
 
@@ -16,5 +17,13 @@ TYPESCRIPT: Final = Recipe(
     digest="1d1cbed272cb1d9709d8b257f441b7a5ec6274b378340e94c7e7cf54c98a70aa",
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, C)} | {"cpp": C, "zig": C}
+JAVASCRIPT: Final = Recipe(
+    name="javascript",
+    version="3.6.2-1",
+    size="12 MB",
+    marker="engine.wasm",
+    fetch=scripts.fetch,
+)
+
+RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, C)} | {"cpp": C, "zig": C}
 """By the name that `echelon toolchain install` takes."""

@@ -1,0 +1,1 @@
+"""JavaScript, run by an engine in a module."""

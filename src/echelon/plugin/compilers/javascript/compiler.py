@@ -1,0 +1,117 @@
+"""JavaScript, and TypeScript with its semantics: esbuild bundles a job's files in confinement into one script."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from echelon.errors import Diagnostic
+from echelon.plugin import toolchain
+from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
+from echelon.plugin.compilers import command
+from echelon.plugin.compilers.command import CommandCompiler, Missing, Program, Tool
+from echelon.plugin.sandbox.process import Isolation
+from echelon.runtime import script
+
+NAME: Final = "javascript"
+SUFFIXES: Final = (".js", ".mjs", ".jsx", ".tsx")
+_SCRIPT: Final = "script.js"
+_PROBLEM: Final = re.compile(
+    r"\[(?P<severity>ERROR|WARNING)\] (?P<message>[^\n]+)\n\n\s+(?P<file>[^\n:]+):(?P<line>\d+):(?P<column>\d+):"
+)
+
+
+def _find(home: Path | None) -> Tool | Missing:
+    recipe = toolchain.JAVASCRIPT
+    if not recipe.installed(home):
+        return Missing("its toolchain is not installed", recipe.command)
+    folder = recipe.directory(home)
+    digest = _digest(folder / "engine.wasm")
+    return Tool(folder / "esbuild", recipe.version, [folder], revision=digest, detail=str(folder))
+
+
+@lru_cache(4)
+def _digest(engine: Path) -> str:
+    return "sha256:" + hashlib.sha256(engine.read_bytes()).hexdigest()
+
+
+def _commands(tool: Tool, job: Job, folder: Path) -> list[list[str]]:
+    options = [
+        "--bundle", "--format=cjs", "--platform=neutral", "--target=es2023", "--external:echelon",
+        "--charset=utf8", "--log-level=warning", "--color=false", "--tsconfig-raw={}", "--jsx=automatic",
+        f"--outfile={folder / command.MODULE}",
+    ]  # fmt: skip
+    if job.optimize != "none":
+        options.append("--minify-syntax")
+    return [[str(tool.program), str(folder / command.SOURCES / job.entry), *options]]
+
+
+def _diagnose(text: str, job: Job) -> list[Diagnostic]:
+    found = []
+    for match in _PROBLEM.finditer(text):
+        file = match["file"].strip().removeprefix("src/")
+        known = file in job.files
+        line, column = (int(match["line"]), int(match["column"]) + 1) if known else (0, 0)
+        severity = "error" if match["severity"] == "ERROR" else "warning"
+        found.append(Diagnostic(line, column, severity, match["message"], file if known else None))
+    return found
+
+
+class JavaScript(Compiler):
+    """Makes scripts; what runs them is one engine that the toolchain brings."""
+
+    name = NAME
+    suffixes = SUFFIXES
+
+    def __init__(self, home: Path | None = None, *, isolation: Isolation = "required") -> None:
+        self._home = home
+        program = Program(
+            NAME, SUFFIXES, lambda: _find(home), _commands, _diagnose, processes=16, memory=4 << 30
+        )
+        self._command = CommandCompiler(program, isolation=isolation)
+
+    def probe(self) -> Probe:
+        return self._command.probe()
+
+    async def compile(self, job: Job) -> Compiled:
+        made = await self._command.compile(job)
+        if made.wasm is None:
+            return made
+        code = made.wasm.decode("utf-8", "replace")
+        tool = _find(self._home)
+        header = script.ScriptHeader(
+            script.VERSION, NAME, tool.revision if isinstance(tool, Tool) else "", _exports(code)
+        )
+        return replace(made, wasm=script.pack(header, code))
+
+    def engine(self, digest: str) -> bytes | None:
+        tool = _find(self._home)
+        if isinstance(tool, Missing) or tool.revision != digest:
+            return None
+        return (toolchain.JAVASCRIPT.directory(self._home) / "engine.wasm").read_bytes()
+
+
+_EXPORT: Final = re.compile(r"__export\(\w+, \{\n(.*?)\n\}\);", re.S)
+_NAME: Final = re.compile(r'^\s*(?:"((?:[^"\\]|\\.)+)"|([\w$]+)): \(\) => ([\w$]+)', re.M)
+
+
+def _exports(code: str) -> dict[str, list[str]]:
+    """Return the names that the bundle exports, with the names of their parameters where these are plain.
+
+    The last table is the entry's: other files' come before it.
+    """
+    tables = _EXPORT.findall(code)
+    found: dict[str, list[str]] = {}
+    for quoted, plain, local in _NAME.findall(tables[-1] if tables else ""):
+        pattern = rf"\bfunction\*? {re.escape(local)}\(([\w$, ]*)\)"
+        params = re.search(pattern, code)
+        found[quoted or plain] = (
+            [name.strip() for name in params[1].split(",") if name.strip()] if params else []
+        )
+    if "default" in found:
+        found.setdefault(script.HANDLE, ["request"])
+    return found

@@ -1,0 +1,144 @@
+"""Build the engine of scripts: QuickJS with our host script already run, as one module that begins from there.
+
+The module of the package is started once, in our own runtime, with the host script in it. What is then in its memory
+becomes its data, so that an instance needs no start of its own. The same package and host script give the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from echelon.errors import EchelonError
+from echelon.runtime import script_engine
+from echelon.runtime.binary import MAGIC, Reader, add_custom_section, leb
+from echelon.runtime.script_host import MAILBOX
+
+if TYPE_CHECKING:
+    from echelon.runtime.live_instance import LiveInstance
+
+HOST_SCRIPT: Final = Path(__file__).with_name("host.js")
+_PAGE: Final = 64 << 10
+_RUN: Final = 64
+"""Zeros that are worth a new segment."""
+
+_MAX_STACK: Final = 256 << 10
+_PORT: Final = ("load", "call", "handle", "deliver", "poll")
+_MEMORY, _EXPORT, _DATA, _DATA_COUNT = 5, 7, 11, 12
+
+
+async def build(package: bytes, host_script: str) -> bytes:
+    """Return the engine; raises EchelonError when the package's module does not do as expected."""
+    from echelon.runtime.core import Runtime
+    from echelon.runtime.limits import Limits
+
+    async with Runtime() as runtime:
+        module = await runtime.load(package, limits=Limits(time=60, memory=64 << 20))
+        async with module.instance(seed=0) as live:
+            places = await _prepare(live, host_script)
+            memory = live.memory.read(0, live.memory.size)
+    wasm = _rewrite(package, memory)
+    return add_custom_section(wasm, script_engine.SECTION, msgspec.json.encode(places))
+
+
+async def _prepare(live: LiveInstance, host_script: str) -> dict[str, int]:
+    """Start the engine, run the host script, and return where in memory its parts are."""
+
+    async def keep(content: bytes) -> int:
+        place: int = await live.call("wasm_malloc", len(content) + 1)
+        live.memory.write(place, content + b"\0")
+        return place
+
+    if await live.call("qjs_init") != 0:
+        raise EchelonError("the JavaScript engine did not start")
+    await live.call("qjs_set_max_stack_size", _MAX_STACK)
+    mailbox = await keep(bytes(MAILBOX))
+    context = await live.call("qjs_get_context_ptr")
+    buffer: int = await live.call("JS_NewArrayBuffer", context, mailbox, MAILBOX, 0, 0, 0, 0)
+    cell = await keep(bytes(8))
+    live.memory.write(cell, (buffer & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little"))
+    name = await keep(b"host")
+    host = await live.call("qjs_new_host_function", name, 4, 0)
+    code = host_script.encode()
+    # JS_EVAL_FLAG_STRICT is part of the script itself
+    script = await live.call("qjs_eval", await keep(code), len(code), await keep(b"echelon:host"), 0)
+    places = {"mailbox": mailbox, "cells": await keep(bytes(16)), "filename": await keep(b"script.js")}
+    places["nothing"] = await live.call("qjs_get_undefined")
+    live.memory.write(places["cells"], struct.pack("<II", host, cell))
+    port = await live.call("qjs_call", script, places["nothing"], 2, places["cells"])
+    if await live.call("qjs_is_exception", port):
+        error = await live.call("qjs_get_exception")
+        text = await live.call("qjs_get_string_len", error, places["cells"])
+        size = live.memory.read_u32(places["cells"])
+        raise EchelonError(f"the host script failed: {live.memory.read(text, size).decode()}")
+    for item in _PORT:
+        places[item] = await live.call("qjs_get_prop_string", port, await keep(item.encode()))
+    await live.call("qjs_run_gc")
+    live.memory.write(places["cells"], bytes(16))
+    if live.memory.read(0, 16).strip(b"\0"):
+        raise EchelonError("the JavaScript engine keeps something where nothing may be")
+    return places
+
+
+def _rewrite(package: bytes, memory: bytes) -> bytes:
+    """Return the module with other data, the memory it needs, and no more exports than are used."""
+    replaced: dict[int, Callable[[Reader], bytes]] = {
+        _MEMORY: lambda _old: leb(1) + b"\0" + leb(len(memory) // _PAGE),
+        _EXPORT: _exports,
+        _DATA: lambda _old: _data(memory),
+    }
+    out, cursor = bytearray(MAGIC), Reader(package, 8, len(package))
+    while cursor.pos < cursor.end:
+        section, size = cursor.byte(), cursor.u32()
+        start = cursor.pos
+        cursor.skip(size)
+        if section in (0, _DATA_COUNT):
+            continue
+        content = package[start : cursor.pos]
+        if section in replaced:
+            content = replaced[section](Reader(package, start, cursor.pos))
+        out += bytes([section]) + leb(len(content)) + content
+    return bytes(out)
+
+
+def _exports(old: Reader) -> bytes:
+    kept = bytearray()
+    count = 0
+    for _ in range(old.u32()):
+        name, start = old.name(), old.pos
+        old.byte(), old.u32()
+        if name in script_engine.EXPORTS:
+            label = name.encode()
+            kept += leb(len(label)) + label + old.data[start : old.pos]
+            count += 1
+    return leb(count) + bytes(kept)
+
+
+def _data(memory: bytes) -> bytes:
+    parts = [
+        b"\0\x41" + _signed(start) + b"\x0b" + leb(len(content)) + content for start, content in _runs(memory)
+    ]
+    return leb(len(parts)) + b"".join(parts)
+
+
+def _runs(memory: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each stretch of memory that is not zero, and where it begins."""
+    import re
+
+    for found in re.finditer(rb"[^\0](?:\0{0,%d}[^\0]+)*" % _RUN, memory):
+        yield found.start(), found.group()
+
+
+def _signed(value: int) -> bytes:
+    """Return a number that is not negative as the binary format writes signed ones."""
+    out = bytearray()
+    while True:
+        byte, value = value & 0x7F, value >> 7
+        done = not value and not byte & 0x40
+        out.append(byte | (0 if done else 0x80))
+        if done:
+            return bytes(out)
