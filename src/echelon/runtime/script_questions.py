@@ -6,7 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from echelon.errors import GuestError, HostError, KvError
+from echelon.runtime.guest_kv import MAX_LIST_BYTES
 from echelon.runtime.host import Call
 from echelon.runtime.outbound import MAX_RESPONSE, Outbound, OutboundFailure, OutboundRequest
 
@@ -92,12 +95,13 @@ class Questions:
             cursor=cursor or None, batch_size=min(limit, 100),
         )  # fmt: skip
         entries: list[dict[str, Any]] = []
-        resume = ""
+        resume, size = "", 0
         async for entry in listing:
             if entry.key[: len(wanted)] != wanted or not call.permissions.check_kv(entry.key):
                 continue
             entries.append(_entry(entry))
-            if len(entries) >= limit:
+            size += len(msgspec.json.encode(entries[-1], enc_hook=str))
+            if len(entries) >= limit or size > MAX_LIST_BYTES:
                 resume = listing.cursor
                 break
         return {"entries": entries, "cursor": resume}
