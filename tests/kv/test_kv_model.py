@@ -119,12 +119,12 @@ def _calculate(action: Action, stored: bytes | None, operand: bytes) -> bytes:
 
 def find(model: Model, wanted: KeyRange) -> list[Record]:
     """What a range of the model holds."""
-    start, end, limit, reverse = wanted
+    start, end = wanted.start, wanted.end
     if end is None:
         keys = [start] if start in model.entries else []
     else:
-        keys = sorted((key for key in model.entries if start <= key < end), reverse=reverse)
-    return [Record(key, *model.entries[key]) for key in keys[:limit]]
+        keys = sorted((key for key in model.entries if start <= key < end), reverse=wanted.reverse)
+    return [Record(key, *model.entries[key]) for key in keys[: wanted.limit]]
 
 
 # One after the other ----------------------------------------------------------------------------------------

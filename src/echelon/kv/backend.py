@@ -12,7 +12,7 @@ RESERVED: Final = b"\xff"
 """What no key of a user begins with, and no list reaches: room for what servers remember in a store."""
 
 
-class KeyRange(NamedTuple):
+class KeyRange(msgspec.Struct, frozen=True, gc=False):
     """What to read: the keys from `start` up to, without, `end`; if that is None, the key `start` alone."""
 
     start: bytes
@@ -21,7 +21,7 @@ class KeyRange(NamedTuple):
     reverse: bool = False
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One stored entry. The versionstamp is 20 lower-case hexadecimal digits."""
 
     key: bytes

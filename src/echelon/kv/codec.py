@@ -72,6 +72,8 @@ _SHORT_INT: Final = 8
 _NAN = 0x7FF8_0000_0000_0000
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
+_HEADS: Final = tuple(bytes((_ZERO + size,)) for size in range(_SHORT_INT + 1))
+"""The tag of a positive int by its size."""
 
 
 def encode_key(key: Key) -> bytes:
@@ -80,12 +82,11 @@ def encode_key(key: Key) -> bytes:
         raise KvKeyError(f"a key is a tuple of parts, got {shorten(key)}; write ({shorten(key)},)")
     encoded = b""
     for part in key:
-        if type(part) is str:
-            try:
-                raw = part.encode()
-            except UnicodeEncodeError as exc:
-                raise KvKeyError(f"a str in a key must be valid Unicode: {exc}") from exc
-            encoded += b"\x02" + (raw.replace(b"\0", b"\0\xff") if b"\0" in raw else raw) + b"\0"
+        if type(part) is str and "\0" not in part:  # the two that most keys are made of come first
+            encoded += _encode_text(f"\x02{part}\0")
+        elif type(part) is int and 0 < part < _SIGN:
+            size = (part.bit_length() + 7) >> 3
+            encoded += _HEADS[size] + part.to_bytes(size, "big")
         else:
             encoded += _encode_part(part)
     return encoded
@@ -99,12 +100,19 @@ def _encode_part(part: Part) -> bytes:
     if isinstance(part, float):
         return _encode_float(part)
     if isinstance(part, str):
-        return encode_key((str.__str__(part),))
+        return b"\x02" + _encode_text(str.__str__(part)).replace(b"\0", b"\0\xff") + b"\0"
     if isinstance(part, bytes | bytearray | memoryview):
         return b"\x01" + bytes(part).replace(b"\0", b"\0\xff") + b"\0"
     if part is VERSIONSTAMP:
         raise KvKeyError("VERSIONSTAMP can only be the last part of a key that atomic().set() writes")
     raise KvKeyError(f"a part of a key is bytes, str, int, float or bool, got {shorten(part)}")
+
+
+def _encode_text(part: str) -> bytes:
+    try:
+        return part.encode()
+    except UnicodeEncodeError as exc:
+        raise KvKeyError(f"a str in a key must be valid Unicode: {exc}") from exc
 
 
 def _encode_int(number: int) -> bytes:
@@ -128,9 +136,22 @@ def _encode_float(number: float) -> bytes:
 def decode_key(data: bytes) -> Key:
     """Return the key that `data` encodes; raises KvKeyError for bytes that no key encodes to."""
     parts: list[Part] = []
-    at = 0
+    at, size = 0, len(data)
     try:
-        while at < len(data):
+        while at < size:
+            tag = data[at]
+            if tag == _STR:  # the two that most keys are made of, without a call
+                end = data.index(0, at)
+                if data[end + 1 : end + 2] != b"\xff":
+                    parts.append(data[at + 1 : end].decode())
+                    at = end + 1
+                    continue
+            elif _ZERO < tag <= _ZERO + _SHORT_INT and data[at + 1]:
+                end = at + 1 + tag - _ZERO
+                if end <= size:
+                    parts.append(int.from_bytes(data[at + 1 : end], "big"))
+                    at = end
+                    continue
             part, at = _decode_part(data, at)
             parts.append(part)
     except (ValueError, IndexError, struct.error) as exc:
@@ -189,7 +210,7 @@ def _take(data: bytes, at: int, size: int) -> bytes:
 
 def format_stamp(version: int) -> str:
     """Return the versionstamp of a commit number: 8 bytes and two zero bytes in hexadecimal."""
-    return f"{version:016x}0000"
+    return version.to_bytes(8, "big").hex() + "0000"
 
 
 # Values -----------------------------------------------------------------------------------------------------
@@ -197,6 +218,10 @@ def format_stamp(version: int) -> str:
 _EXT_U64, _EXT_BIGINT, _EXT_SET, _EXT_FROZENSET, _EXT_BYTEARRAY = 1, 2, 3, 4, 5
 _EXT_DATETIME, _EXT_DATE, _EXT_TIME, _EXT_TIMEDELTA, _EXT_UUID, _EXT_DECIMAL = 6, 7, 8, 9, 10, 11
 _EXT_ARRAY, _EXT_REGEXP, _EXT_ERROR = 12, 13, 14
+
+_MSGPACK: Final = int(
+    Encoding.MSGPACK
+)  # comparing with the member itself takes as long as decoding a small value
 
 _SIZED: Final = {("l", 4): "i", ("l", 8): "q", ("L", 4): "I", ("L", 8): "Q"}
 """What the codes of `array` whose size depends on the platform are everywhere."""
@@ -241,7 +266,7 @@ def decode_value(data: bytes, encoding: int) -> Any:
 
     Raises KvValueError for what JavaScript stored and Python has no value for.
     """
-    if encoding == Encoding.MSGPACK:
+    if encoding == _MSGPACK:
         try:
             return _decoder.decode(data)
         except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError, TypeError) as exc:

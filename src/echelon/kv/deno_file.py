@@ -129,6 +129,7 @@ DENO: Final = Layout(
         "select deadline, id, data, backoff_schedule, keys_if_undelivered from queue_running limit 1",
     ),
     point=f"select k, {_VALUE}, {_VERSION} from kv where k = ?1 and {_LIVES}",
+    points=f"select k, {_VALUE}, {_VERSION} from (values {{}}) cross join kv on k = column1 where {_LIVES}",
     forward=f"{_RANGE} limit ?4",
     reverse=f"{_RANGE} desc limit ?4",
     watched=f"""

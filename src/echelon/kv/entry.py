@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from echelon.errors import KvKeyError, KvStorageError
+from echelon.errors import KvError, KvKeyError, KvStorageError
 from echelon.kv.backend import Record
 from echelon.kv.codec import Key, convert_value, decode_key, decode_value
 
@@ -38,3 +39,14 @@ def load_entry(record: Record, key: Key | None, type_: Any) -> Entry[Any]:
     if type_ is not None:
         value = convert_value(value, type_, record.encoding)
     return Entry(key, value, record.versionstamp)
+
+
+def load_entries(records: Iterable[Record], type_: Any) -> list[Entry[Any] | KvError]:
+    """Return what each record holds, or the error of one that cannot be read: it does not hide the others."""
+    found: list[Entry[Any] | KvError] = []
+    for record in records:
+        try:
+            found.append(load_entry(record, None, type_))
+        except KvError as exc:
+            found.append(exc)
+    return found

@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from echelon.errors import KvKeyError, KvLimitError, KvUsageError
+from echelon.errors import KvError, KvKeyError, KvLimitError, KvUsageError
 from echelon.kv import limits
 from echelon.kv.backend import KeyRange, Record
 from echelon.kv.codec import Key, encode_key
@@ -98,22 +98,24 @@ class Listing(Generic[T]):
     def __init__(
         self,
         read: Callable[[Sequence[KeyRange]], Awaitable[list[list[Record]]]],
-        load: Callable[[Record], Entry[T]],
+        load: Callable[[list[Record]], list[Entry[T] | KvError]],
         bounds: Bounds,
         *,
         limit: int | None,
         reverse: bool,
         batch_size: int,
     ) -> None:
+        """`load` makes entries of records, and an error of each that cannot be read."""
         self._read = read
         self._load = load
         self._bounds = bounds
         self._left = limit
         self._reverse = reverse
         self._batch_size = batch_size
-        self._batch: list[Record] = []
-        self._at = 0
-        self._last: bytes | None = None
+        self._records: list[Record] = []
+        self._entries: list[
+            Entry[T] | KvError
+        ] = []  # of the records that were not given yet, the next one last
         self._exhausted = False
         self._is_last_batch = False
 
@@ -125,37 +127,40 @@ class Listing(Generic[T]):
         """
         if self._exhausted:
             return ""
-        if self._last is None:
+        given = len(self._records) - len(self._entries)
+        if not given:
             raise KvUsageError("a list has a cursor only after its first entry was read")
-        return base64.urlsafe_b64encode(self._last[len(self._bounds.common) :]).decode()
+        return base64.urlsafe_b64encode(self._records[given - 1].key[len(self._bounds.common) :]).decode()
 
     def __aiter__(self) -> Listing[T]:
         return self
 
     async def __anext__(self) -> Entry[T]:
-        if self._left == 0:
-            raise StopAsyncIteration
-        if self._at == len(self._batch):
+        if not self._entries:
             await self._fill()
-        record = self._batch[self._at]
-        self._at += 1
-        entry = self._load(record)
-        self._last = record.key
-        if self._left is not None:
-            self._left -= 1
+        entry = self._entries.pop()
+        if isinstance(entry, KvError):
+            raise entry
         return entry
 
     async def _fill(self) -> None:
-        if not self._is_last_batch:
-            start, end, _ = self._bounds
-            if self._batch:
-                await asyncio.sleep(0)
-            if self._last is not None:
-                start, end = (start, self._last) if self._reverse else (self._last + b"\0", end)
-            size = self._batch_size if self._left is None else min(self._batch_size, self._left)
-            self._batch = (await self._read([KeyRange(start, end, size, self._reverse)]))[0]
-            self._at = 0
-            self._is_last_batch = len(self._batch) < size
-        if self._at == len(self._batch):
+        if self._left == 0:
+            raise StopAsyncIteration
+        if self._is_last_batch:
             self._exhausted = True
             raise StopAsyncIteration
+        start, end = self._bounds.start, self._bounds.end
+        if self._records:
+            await asyncio.sleep(0)
+            last = self._records[-1].key
+            start, end = (start, last) if self._reverse else (last + b"\0", end)
+        size = self._batch_size if self._left is None else min(self._batch_size, self._left)
+        records = (await self._read([KeyRange(start, end, size, self._reverse)]))[0]
+        self._is_last_batch = len(records) < size
+        if not records:
+            self._exhausted = True
+            raise StopAsyncIteration
+        if self._left is not None:
+            self._left -= len(records)
+        self._records, self._entries = records, self._load(records)
+        self._entries.reverse()

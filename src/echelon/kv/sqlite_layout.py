@@ -61,6 +61,9 @@ class Layout:
     point: str
     """key, value, encoding, version of the entry under key ?1."""
 
+    points: str
+    """The same of the entries under several keys, which stand in the braces, each in parentheses."""
+
     forward: str
     """The same of at most ?4 entries from key ?1 up to and without ?2."""
 

@@ -77,6 +77,7 @@ NATIVE: Final = Layout(
         "select id, due, token, attempts, payload, encoding, backoff, undelivered from queue limit 1",
     ),
     point=f"{_ENTRY} key = ?1 and {_LIVES}",
+    points=f"select key, value, encoding, version from (values {{}}) cross join kv on key = column1 where {_LIVES}",
     forward=f"{_RANGE} limit ?4",
     reverse=f"{_RANGE} desc limit ?4",
     watched=f"select key, value, encoding, version, expires from kv where key = ?1 and {_LIVES}",

@@ -19,7 +19,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from echelon.errors import KvClosed, KvKeyError, KvLimitError, KvUsageError
+from echelon.errors import KvClosed, KvError, KvKeyError, KvLimitError, KvUsageError
 from echelon.kv import limits
 from echelon.kv.atomic import Atomic, check_expiry, from_now
 from echelon.kv.backend import (
@@ -35,7 +35,7 @@ from echelon.kv.backend import (
 )
 from echelon.kv.codec import Key, convert_value, decode_value, make_encoder
 from echelon.kv.collection import Collection, Name
-from echelon.kv.entry import Entry, load_entry
+from echelon.kv.entry import Entry, load_entries, load_entry
 from echelon.kv.keys import encode_for_read, encode_for_write
 from echelon.kv.listing import Listing, check_count, resume, select
 from echelon.kv.maintenance import Progress, Stats, require_maintained
@@ -93,8 +93,9 @@ class Kv:
     async def get(self, key: Key, *, type: type[T]) -> Entry[T]: ...
     async def get(self, key: Key, *, type: Any = None) -> Entry[Any]:
         """Read one entry; raises KvValueError when what is stored is not a `type`."""
-        records = await self._read((KeyRange(encode_for_read(key)),))
-        return self._load(key, records[0], type)
+        for record in (await self._read((KeyRange(encode_for_read(key)),)))[0]:
+            return load_entry(record, tuple(key), type)
+        return Entry(tuple(key), None, None)
 
     @overload
     async def get_many(self, keys: Iterable[Key]) -> list[Entry[Any]]: ...
@@ -104,7 +105,10 @@ class Kv:
         """Read up to 10 entries from one snapshot, in the order of `keys`."""
         wanted = _collect("get_many()", keys, limits.MAX_GET_MANY_KEYS)
         found = await self._read([KeyRange(encode_for_read(key)) for key in wanted])
-        return [self._load(key, records, type) for key, records in zip(wanted, found, strict=True)]
+        return [
+            load_entry(records[0], tuple(key), type) if records else Entry(tuple(key), None, None)
+            for key, records in zip(wanted, found, strict=True)
+        ]
 
     @overload
     def list(
@@ -161,8 +165,8 @@ class Kv:
         else:
             check_count("batch_size", batch_size, limits.MAX_BATCH_ENTRIES)
 
-        def load(record: Record) -> Entry[Any]:
-            return load_entry(record, None, type)
+        def load(records: builtins.list[Record]) -> builtins.list[Entry[Any] | KvError]:
+            return load_entries(records, type)
 
         return Listing(self._read, load, bounds, limit=limit, reverse=bool(reverse), batch_size=batch_size)
 
