@@ -43,6 +43,7 @@ const operations = {
     await together(count, 64, (n) => kv.set(["written", n % 1000], user(n)));
   },
   async queue(count) {
+    handled ??= (kv.listenQueue((message) => handled(message)), null);
     for (let n = 0; n < count; n++) {
       const arrived = new Promise((resolve) => handled = resolve);
       await kv.enqueue(n);
@@ -58,7 +59,6 @@ async function answer({ op, count }) {
   return (performance.now() - began) * 1000 / count;
 }
 
-kv.listenQueue((message) => handled(message));
 const input = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
 let text = "";
 for await (const part of input) {

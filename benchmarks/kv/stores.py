@@ -45,11 +45,11 @@ class EchelonStore:
     def __init__(self, kv: Kv) -> None:
         self._kv = kv
         self._arrived: asyncio.Future[int] | None = None
-        self._listening = asyncio.ensure_future(kv.listen_queue(self._handle))
+        self._listening: asyncio.Task[None] | None = None
 
     @classmethod
     async def fill(cls, kv: Kv) -> EchelonStore:
-        """Store what is read, and begin to listen."""
+        """Store what is read."""
         for at in range(0, ENTRIES, 100):
             commit = kv.atomic()
             for number in range(at, at + 100):
@@ -72,7 +72,8 @@ class EchelonStore:
     async def close(self) -> None:
         """Close the store."""
         await self._kv.close()
-        await self._listening
+        if self._listening is not None:
+            await self._listening
 
     async def _get(self, count: int) -> None:
         kv = self._kv
@@ -107,6 +108,8 @@ class EchelonStore:
         await asyncio.gather(*(work() for _ in range(TOGETHER)))
 
     async def _queue(self, count: int) -> None:
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._kv.listen_queue(self._handle))
         for number in range(count):
             self._arrived = asyncio.get_running_loop().create_future()
             await self._kv.enqueue(number)

@@ -26,7 +26,7 @@ from echelon.errors import (
     MissingExtra,
 )
 from echelon.kv import Kv, open_kv
-from echelon.kv.backend import Action, Commit, Enqueue
+from echelon.kv.backend import Action, Commit, Enqueue, KeyRange
 from echelon.kv.opening import Engine
 from echelon.kv.sqlite import SqliteBackend
 from echelon.kv.sqlite_native import APPLICATION_ID, NATIVE, SCHEMA_VERSION
@@ -433,7 +433,7 @@ async def test_failing_disk_at_the_end(path: Path, caplog: pytest.LogCaptureFixt
 
 
 async def test_failing_disk_during_a_snapshot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read of several keys that the disk interrupts is one clear error, and the next one works."""
+    """A read of several ranges that the disk interrupts is one clear error, and the next one works."""
     async with open_kv(path) as kv:
         await kv.set(("k",), 1)
         reader: Any = kv._backend._reader  # type: ignore[attr-defined]  # to make it fail
@@ -446,7 +446,7 @@ async def test_failing_disk_during_a_snapshot(path: Path, monkeypatch: pytest.Mo
         with monkeypatch.context() as patch:
             patch.setattr(reader, "_read_range", fail)
             with pytest.raises(KvStorageError, match="the disk failed"):
-                await kv.get_many([("k",), ("l",)])
+                await kv._backend.read([KeyRange(b"a", b"z", 5), KeyRange(b"a")])
         assert reader._read_range == real
         assert [entry.value for entry in await kv.get_many([("k",), ("l",)])] == [1, None]
 

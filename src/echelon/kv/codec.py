@@ -72,6 +72,9 @@ _SHORT_INT: Final = 8
 _NAN = 0x7FF8_0000_0000_0000
 _SIGN = 1 << 63
 _ALL = (1 << 64) - 1
+_ESCAPED: Final = 0xFF
+"""What follows a zero byte that belongs to a text, and does not end it."""
+
 _HEADS: Final = tuple(bytes((_ZERO + size,)) for size in range(_SHORT_INT + 1))
 """The tag of a positive int by its size."""
 
@@ -142,7 +145,7 @@ def decode_key(data: bytes) -> Key:
             tag = data[at]
             if tag == _STR:  # the two that most keys are made of, without a call
                 end = data.index(0, at)
-                if data[end + 1 : end + 2] != b"\xff":
+                if end + 1 == size or data[end + 1] != _ESCAPED:
                     parts.append(data[at + 1 : end].decode())
                     at = end + 1
                     continue
@@ -358,13 +361,18 @@ def _is_plain(value: Any, depth: int) -> bool:
     if depth >= limits.MAX_VALUE_DEPTH:
         return False
     if kind is list:
-        return all(type(item) in _SCALARS or _is_plain(item, depth + 1) for item in value)
-    if kind is dict:
-        return all(
-            type(name) is str and (type(item) in _SCALARS or _is_plain(item, depth + 1))
-            for name, item in value.items()
-        )
-    return False
+        items = value
+    elif kind is dict:
+        for name in value:
+            if type(name) is not str:
+                return False
+        items = value.values()
+    else:
+        return False
+    for item in items:  # noqa: SIM110 - generators would take twice the time
+        if type(item) not in _SCALARS and not _is_plain(item, depth + 1):
+            return False
+    return True
 
 
 def _lower(value: Any, depth: int) -> Any:

@@ -31,22 +31,31 @@ def load_entry(record: Record, key: Key | None, type_: Any) -> Entry[Any]:
     Raises KvStorageError for damaged bytes and KvValueError for a value that is not a `type_`.
     """
     if key is None:
-        try:
-            key = decode_key(record.key)
-        except KvKeyError as exc:
-            raise KvStorageError(f"a stored key is damaged: {exc}") from exc
+        key = _decode_key(record.key)
     value = decode_value(record.value, record.encoding)
     if type_ is not None:
         value = convert_value(value, type_, record.encoding)
     return Entry(key, value, record.versionstamp)
 
 
-def load_entries(records: Iterable[Record], type_: Any) -> list[Entry[Any] | KvError]:
-    """Return what each record holds, or the error of one that cannot be read: it does not hide the others."""
+def load_entries(
+    records: Iterable[Record], type_: Any, prefix: Key = (), size: int = 0
+) -> list[Entry[Any] | KvError]:
+    """Return what each record holds, or the error of one that cannot be read: it does not hide the others.
+
+    All keys begin with `prefix`, whose encoding has `size` bytes.
+    """
     found: list[Entry[Any] | KvError] = []
     for record in records:
         try:
-            found.append(load_entry(record, None, type_))
+            found.append(load_entry(record, prefix + _decode_key(record.key[size:]), type_))
         except KvError as exc:
             found.append(exc)
     return found
+
+
+def _decode_key(data: bytes) -> Key:
+    try:
+        return decode_key(data)
+    except KvKeyError as exc:
+        raise KvStorageError(f"a stored key is damaged: {exc}") from exc

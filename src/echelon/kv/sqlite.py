@@ -1,9 +1,8 @@
 """The embedded engine: one SQLite file, shared by every process that opens it.
 
 Reads run on the event loop, because one takes about ten microseconds and a thread's answer a hundred. Writes
-go to one thread, which puts all that wait into one transaction. With durability "normal" a lone small write
-costs less than the way to that thread and back, so it runs on the event loop too, if no other process holds
-the file.
+go to one thread, which puts all that wait into one transaction. A lone small write can cost less than the way
+to that thread and back: then it runs on the event loop too, if no other process holds the file.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ from echelon.kv.sqlite_file import MEMORY, Connections, check_path, open_connect
 from echelon.kv.sqlite_layout import Layout
 from echelon.kv.sqlite_maintenance import Maintenance
 from echelon.kv.sqlite_native import NATIVE
+from echelon.kv.sqlite_pace import Pace
 from echelon.kv.sqlite_reader import Reader, load_row
 from echelon.kv.sqlite_writer import Writer
 
@@ -65,7 +65,7 @@ class SqliteBackend:
         self._maintenance = Maintenance(self._path, layout, connections.reader)
         self._takings: set[Taking] = set()
         self._hungry: dict[Waiter, Dequeue] = {}
-        self._inline = durability == "normal"
+        self._pace = Pace(syncs=durability == "full")
         self._wrote_inline = False
         self._closed = False
 
@@ -99,23 +99,21 @@ class SqliteBackend:
             raise KvClosed("the store was closed")
         if self._layout.fit is not None:
             commit = self._layout.fit(commit)
-        writer = self._writer
-        if (
-            writer is not None
-            and self._inline
-            and writer.idle
-            and not self._wrote_inline
-            and commit.size <= _INLINE_BYTES
-        ):
-            outcome = self._write_inline(commit, writer)
-            if outcome is not None:
-                # A turn for the others: those who write at the same time are then served as a group.
-                await asyncio.sleep(0)
-                return cast(CommitResult, _unwrap(outcome))
-        committing = self._submit(commit)
-        if commit.enqueues and self._hungry:
-            self._feed(commit)
-        return cast(CommitResult, await committing)
+        may_inline = self._pace.begin(self._applier.seconds)
+        try:
+            writer = self._writer
+            if may_inline and writer is not None and writer.idle and not self._wrote_inline:
+                outcome = self._write_inline(commit, writer) if commit.size <= _INLINE_BYTES else None
+                if outcome is not None:
+                    # A turn for the others: those who write at the same time are then served as a group.
+                    await asyncio.sleep(0)
+                    return cast(CommitResult, _unwrap(outcome))
+            committing = self._submit(commit)
+            if commit.enqueues and self._hungry:
+                self._feed(commit)
+            return cast(CommitResult, await committing)
+        finally:
+            self._pace.end()
 
     async def watch(self, keys: Sequence[bytes]) -> AsyncGenerator[list[Record | None], None]:
         """See Backend."""

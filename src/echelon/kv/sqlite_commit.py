@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Applier:
         self._execute: Execute = connection.cursor().execute
         self._messages = layout.messages(self._execute)
         self._path = path
+        self.seconds = math.inf
+        """How long the last transaction took, waiting for the file included."""
 
     def apply(self, group: Sequence[Operation]) -> list[Outcome]:
         """Run `group` in one transaction and return one outcome for each; an error fails only its operation.
@@ -67,6 +70,7 @@ class Applier:
         return [outcome for operation in group for outcome in self.apply([operation])]
 
     def _transact(self, group: Sequence[Operation]) -> list[Outcome]:
+        began = time.perf_counter()
         self._execute("begin immediate")
         try:
             first = version = self._execute(self._layout.read_version).fetchall()[0][0]
@@ -84,6 +88,7 @@ class Applier:
             if self._connection.in_transaction:
                 self._execute("rollback")
             raise
+        self.seconds = time.perf_counter() - began
         return outcomes
 
     def _run(self, operation: Operation, version: int, now: int) -> Outcome:

@@ -63,7 +63,7 @@ class Reader:
         now = int(time.time() * 1000)
         if len(ranges) == 1:
             return [self._read_range(ranges[0], now)]
-        if len(ranges) <= _MAX_POINTS and all(wanted.end is None for wanted in ranges):
+        if 0 < len(ranges) <= _MAX_POINTS and all(wanted.end is None for wanted in ranges):
             return self._read_points([wanted.start for wanted in ranges], now)
         return self._in_snapshot(lambda: [self._read_range(wanted, now) for wanted in ranges])
 

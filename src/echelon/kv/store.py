@@ -165,8 +165,10 @@ class Kv:
         else:
             check_count("batch_size", batch_size, limits.MAX_BATCH_ENTRIES)
 
+        common, size = ((), 0) if prefix is None else (tuple(prefix), len(bounds.common))
+
         def load(records: builtins.list[Record]) -> builtins.list[Entry[Any] | KvError]:
-            return load_entries(records, type)
+            return load_entries(records, type, common, size)
 
         return Listing(self._read, load, bounds, limit=limit, reverse=bool(reverse), batch_size=batch_size)
 
