@@ -88,7 +88,7 @@ class PostgresBackend:
         if any(wanted.end is not None for wanted in ranges):
             return await self._pool.run(self._ranges.read(ranges))
         rows = await self._pool.read_points([wanted.start for wanted in ranges])
-        return [[_record(rows[key])] if key in rows else [] for key, *_ in ranges]
+        return [[_record(rows[wanted.start])] if wanted.start in rows else [] for wanted in ranges]
 
     async def write(self, commit: Commit) -> CommitResult:
         """See Backend."""
@@ -106,7 +106,7 @@ class PostgresBackend:
                 bell.clear()
                 rows = await self._pool.read_points(keys)
                 records = [_record(rows[key]) if key in rows else None for key in keys]
-                stamps = [record and record.versionstamp for record in records]
+                stamps = [None if record is None else record.versionstamp for record in records]
                 lefts = [rows[key][4] for key in keys if key in rows and rows[key][4] is not None]
                 expiry = loop.time() + min(lefts) / 1000 if lefts else None
                 if stamps != last:

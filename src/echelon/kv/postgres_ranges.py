@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from echelon.kv.backend import KeyRange, Record
@@ -41,8 +42,9 @@ class Ranges:
         """Return a call that reads what each range holds."""
 
         async def one(connection: Any) -> list[list[Record]]:
-            start, end, limit, reverse = ranges[0]
-            rows = await connection.fetch(self._reverse if reverse else self._forward, start, end, limit)
+            wanted = ranges[0]
+            statement = self._reverse if wanted.reverse else self._forward
+            rows = await connection.fetch(statement, wanted.start, wanted.end, wanted.limit)
             return [
                 [
                     Record(key, value, encoding, format_stamp(version))
@@ -56,7 +58,8 @@ class Ranges:
             for place, key, value, encoding, version in rows:
                 found[place].append(Record(key, value, encoding, format_stamp(version)))
             for records, wanted in zip(found, ranges, strict=True):
-                records.sort(reverse=wanted.reverse)  # the server need not keep the order of a part
+                # The server need not keep the order of a part.
+                records.sort(key=attrgetter("key"), reverse=wanted.reverse)
             return found
 
         return one if len(ranges) == 1 else several
@@ -65,8 +68,10 @@ class Ranges:
 def _columns(ranges: Sequence[KeyRange], reverse: bool) -> list[list[Any]]:
     """Return places, bounds and limits of the ranges of one direction; a key alone is a range of one."""
     rows = [
-        (place, start, start + b"\0" if end is None else end, 1 if end is None else limit)
-        for place, (start, end, limit, reverse_) in enumerate(ranges)
-        if reverse_ == reverse
+        (place, one.start, one.start + b"\0", 1)
+        if one.end is None
+        else (place, one.start, one.end, one.limit)
+        for place, one in enumerate(ranges)
+        if one.reverse == reverse
     ]
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], [], []]

@@ -30,7 +30,7 @@ def readable_record(record: Record) -> Record:
     if record.encoding != Encoding.MSGPACK:
         return record
     value, encoding = readable(record.value, record.encoding)
-    return record._replace(value=value, encoding=encoding)
+    return Record(record.key, value, encoding, record.versionstamp)
 
 
 def _soften(value: Any) -> Any:

@@ -236,8 +236,16 @@ def encode_read(ranges: Iterable[KeyRange]) -> bytes:
     """Write SnapshotRead."""
     return b"".join(
         [
-            _field(1, _message(start, start + b"\0" if end is None else end, limit, int(reverse)))
-            for start, end, limit, reverse in ranges
+            _field(
+                1,
+                _message(
+                    wanted.start,
+                    wanted.start + b"\0" if wanted.end is None else wanted.end,
+                    wanted.limit,
+                    int(wanted.reverse),
+                ),
+            )
+            for wanted in ranges
         ]
     )
 
@@ -254,9 +262,9 @@ def decode_read(data: bytes) -> list[KeyRange]:
 
 def encode_entry(record: Record) -> bytes:
     """Write KvEntry."""
-    key, value, encoding, stamp = record
-    head = b"\x0a" + _varint(len(key)) + key + b"\x12" + _varint(len(value))
-    return head + value + b"\x18" + _varint(encoding) + b"\x22\x0a" + bytes.fromhex(stamp)
+    key, value = record.key, record.value
+    head = b"\x0a" + _varint(len(key)) + key + b"\x12" + _varint(len(value)) + value
+    return head + b"\x18" + _varint(record.encoding) + b"\x22\x0a" + bytes.fromhex(record.versionstamp)
 
 
 def _decode_entry(data: bytes) -> Record:
