@@ -187,3 +187,32 @@ async def test_no_update_is_lost(path: Path) -> None:
         assert await asyncio.gather(*(worker.wait() for worker in workers)) == [0, 0]
         things = kv.collection("things", index=["n"])
         assert [item.value async for item in things.find("n")] == [{"n": 200}]
+
+
+async def test_every_engine(kv: Kv) -> None:
+    """On every kind of store items, indexes and commits of several behave alike."""
+    things = kv.collection("things", type=dict, **DECLARED)
+    assert await things.add({"n": 1, "name": "a", "tags": ["x"]}, id=1)
+    assert (await things.add({"name": "a"}, id=2)).owner == 1
+    assert await things.put(2, {"n": 1.5, "name": "b", "tags": ["x", "y"]})
+    changes = await asyncio.gather(
+        *(things.update(1, lambda old: {**old, "n": old["n"] + 1}) for _ in range(5))
+    )
+    assert all(changes)
+    commit = kv.atomic().set(("done",), True)
+    await things.delete(2, into=commit)
+    await things.put(("eu", 3), {"n": 0, "tags": [True]}, into=commit)
+    assert await commit.commit()
+    assert [item.id async for item in things.find("n")] == [("eu", 3), 1]
+    assert [item.id async for item in things.find("n", reverse=True, limit=1)] == [1]
+    assert await things.get_by("name", "b") is None
+    assert (await things.get_many([1, 2]))[1] is None
+    page = things.list(limit=1)
+    first = [item.id async for item in page]
+    assert first + [item.id async for item in things.list(cursor=page.cursor)] == [("eu", 3), 1]
+    await kv.delete(("things", 1))
+    later = kv.collection("things", type=dict, index=["n"], unique=["name", "tags"])
+    built = await later.reindex()
+    assert built
+    assert await later.count("n") == 1
+    assert await later.count("tags", True) == 1

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from echelon.cli.parser import Arguments, Usage
 from echelon.config import Config, KvConfig
+from echelon.config.kinds import StoreUrl
 from echelon.kv import Kv
 from echelon.kv.opening import open_configured
 
@@ -18,22 +19,25 @@ TOKEN: Final = "ECHELON_KV_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def configured(arguments: Arguments) -> KvConfig:
-    """Return the store that the options mean, or else that of the project; raises ConfigError."""
+    """Return the store that the options of a command mean, or else that of the project; raises ConfigError."""
     where, token = arguments.store, arguments.token
-    given: dict[str, Any] = {}
-    if where is not None and "://" in where:
-        given["url"] = where
-        if token is None and where.lower().startswith("http"):
-            token = os.environ.get(TOKEN)
-    elif where is not None:
-        given["path"] = where
-    options = {
-        "token": token,
-        "format": arguments.format,
-        "max_value": getattr(arguments, "max_value", None),  # only what writes takes one
-    }
-    given |= {name: value for name, value in options.items() if value is not None}
+    if where is not None and token is None and where.lower().startswith("http"):
+        token = os.environ.get(TOKEN)
+    max_value = getattr(arguments, "max_value", None)  # only what writes takes one
+    return find(where, token=token, format=arguments.format, max_value=max_value)
+
+
+def find(where: str | None, **options: str | None) -> KvConfig:
+    """Return the store in a file or at a URL, or else that of the project; options that are None stay as they are."""
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if where is not None:
+        given["url" if "://" in where else "path"] = where
     return replace(KvConfig() if where is not None else Config.load().kv, **given)
+
+
+def show(config: KvConfig) -> str:
+    """Return where a store is, without the password of its URL."""
+    return StoreUrl().show(config.url).strip('"') if config.url else str(config.path)
 
 
 @asynccontextmanager

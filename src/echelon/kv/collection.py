@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MAX_BATCH: Final = limits.MAX_BATCH_ENTRIES - 1
+"""How many entries one read gives: one less than it may, since what is known of the indexes is read with them."""
+
 Name = str | Sequence[str]
 """An index: its field, or its fields."""
 
@@ -148,9 +151,9 @@ class Collection(Generic[T]):
             name = found.name
         total, low = 0, bounds.start
         while True:
-            records = await self._read(KeyRange(low, bounds.end, limits.MAX_BATCH_ENTRIES), name)
+            records = await self._read(KeyRange(low, bounds.end, _MAX_BATCH), name)
             total += len(records)
-            if len(records) < limits.MAX_BATCH_ENTRIES:
+            if len(records) < _MAX_BATCH:
                 return total
             low = records[-1].key + b"\0"
             await asyncio.sleep(0)
@@ -316,7 +319,7 @@ class Collection(Generic[T]):
             check_count("limit", limit)
         if batch_size is None:
             batch_size = min(limit or limits.DEFAULT_BATCH_ENTRIES, limits.MAX_DEFAULT_BATCH_ENTRIES)
-        check_count("batch_size", batch_size, limits.MAX_BATCH_ENTRIES)
+        batch_size = min(check_count("batch_size", batch_size, limits.MAX_BATCH_ENTRIES), _MAX_BATCH)
         if cursor:
             bounds = resume(bounds, cursor, reverse)
 

@@ -11,16 +11,17 @@ import ssl
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from echelon.cli.kv_store import find, show
 from echelon.cli.parser import Arguments, Command, Usage
 from echelon.cli.status import INTERRUPTED, OK
 from echelon.cli.terminal import Terminal
-from echelon.config import Config
+from echelon.config import KvConfig
 from echelon.errors import ConfigError, MissingExtra
-from echelon.kv import open_kv
 from echelon.kv.connect.access import Access
 from echelon.kv.connect.server import Service
+from echelon.kv.opening import open_configured
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 4512
@@ -43,7 +44,7 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
 async def _serve(arguments: Arguments, terminal: Terminal) -> int:
     from echelon.kv.connect.listener import Listener  # needs what is optional
 
-    where, options = _store(arguments)
+    config = _store(arguments)
     token = arguments.token or os.environ.get(TOKEN)
     made = secrets.token_urlsafe(TOKEN_BYTES)
     try:
@@ -51,11 +52,13 @@ async def _serve(arguments: Arguments, terminal: Terminal) -> int:
     except ConfigError as exc:
         raise Usage(f"--token: {exc}") from None
     host, port, tls = arguments.host or DEFAULT_HOST, _port(arguments.port), _certificate(arguments)
-    async with open_kv(where, **options) as kv:
+    async with open_configured(config) as kv:
         listener = await Listener.open(Service(lambda: kv.backend, access), host, port, tls=tls)
         name = f"[{host}]" if ":" in host else host
         url = f"{listener.scheme}://{name}:{listener.port}"
-        terminal.note(f"Serving {where} on {terminal.paint(url, 'bold')} (KV Connect); Ctrl-C stops it")
+        terminal.note(
+            f"Serving {show(config)} on {terminal.paint(url, 'bold')} (KV Connect); Ctrl-C stops it"
+        )
         if not token:
             terminal.note(f"Access token, made for this run: {terminal.paint(made, 'bold')}")
         if tls is None and not _is_local(host):
@@ -82,17 +85,15 @@ async def _wait() -> int:
     return await ended
 
 
-def _store(arguments: Arguments) -> tuple[str | Path, dict[str, Any]]:
+def _store(arguments: Arguments) -> KvConfig:
     """Return which store is meant, and how it is opened; raises Usage."""
-    options = {} if arguments.format is None else {"format": arguments.format}
-    if arguments.path is None:
-        config = Config.load()
-        config.kv.path.parent.mkdir(parents=True, exist_ok=True)
-        return config.kv.path, options | {"durability": config.kv.durability}
-    path = Path(arguments.path)
-    if "://" not in arguments.path and not path.parent.is_dir():
+    config = find(arguments.path, format=arguments.format)
+    if arguments.path is None and not config.url:
+        config.path.parent.mkdir(parents=True, exist_ok=True)
+    elif not config.url and not config.path.parent.is_dir():
+        path = Path(arguments.path)
         raise Usage(f"there is no folder {path.parent} to make the store {path.name} in")
-    return arguments.path, options
+    return config
 
 
 def _port(text: str | None) -> int:
