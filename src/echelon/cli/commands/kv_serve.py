@@ -45,6 +45,7 @@ async def _serve(arguments: Arguments, terminal: Terminal) -> int:
     from echelon.kv.connect.listener import Listener  # needs what is optional
 
     config = _store(arguments)
+    shown = show(config) if config.url or arguments.path is None else arguments.path
     token = arguments.token or os.environ.get(TOKEN)
     made = secrets.token_urlsafe(TOKEN_BYTES)
     try:
@@ -56,9 +57,7 @@ async def _serve(arguments: Arguments, terminal: Terminal) -> int:
         listener = await Listener.open(Service(lambda: kv.backend, access), host, port, tls=tls)
         name = f"[{host}]" if ":" in host else host
         url = f"{listener.scheme}://{name}:{listener.port}"
-        terminal.note(
-            f"Serving {show(config)} on {terminal.paint(url, 'bold')} (KV Connect); Ctrl-C stops it"
-        )
+        terminal.note(f"Serving {shown} on {terminal.paint(url, 'bold')} (KV Connect); Ctrl-C stops it")
         if not token:
             terminal.note(f"Access token, made for this run: {terminal.paint(made, 'bold')}")
         if tls is None and not _is_local(host):
