@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ TOGETHER: Final = 64
 """How many sets are in flight at once where several are."""
 
 _SCRIPT: Final = Path(__file__).with_name("deno.js")
+_POSTGRES: Final = Path(__file__).parents[2] / "scripts" / "postgres"
 
 
 class Store(Protocol):
@@ -119,6 +121,32 @@ class EchelonStore:
     async def _handle(self, message: int) -> None:
         if self._arrived is not None:
             self._arrived.set_result(message)
+
+
+class PostgresServer:
+    """A PostgreSQL server with its own defaults, so that a commit waits for the disk; removed at the end."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self._process = process
+        self.url = url
+
+    @classmethod
+    async def start(cls, folder: Path) -> PostgresServer:
+        """Start one with its files below `folder`; raises CannotRun where there is none."""
+        process = await asyncio.create_subprocess_exec(
+            _POSTGRES, env={**os.environ, "TMPDIR": str(folder)},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        url = await process.stdout.readline() if process.stdout is not None else b""
+        if not url:
+            raise CannotRun("PostgreSQL did not start; what scripts/postgres said is above")
+        return cls(process, url.decode().strip())
+
+    async def close(self) -> None:
+        """Stop the server and remove what it wrote."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await self._process.wait()
 
 
 class DenoStore:

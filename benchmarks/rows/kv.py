@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.kv.stores import DenoStore, EchelonStore, Store, user
+from benchmarks.kv.stores import DenoStore, EchelonStore, PostgresServer, Store, user
 from benchmarks.rounds import interleave
 from benchmarks.row import CannotRun, Comparison, Row, Settings
 from echelon.kv import open_kv
@@ -44,10 +44,13 @@ async def run(settings: Settings) -> list[Comparison]:
     _HOME.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_HOME, prefix="bench-") as folder:
         async with AsyncExitStack() as stack:
+            server = await PostgresServer.start(_open_to_others(Path(folder)))
+            stack.push_async_callback(server.close)
             stores: dict[str, Store] = {}
             for name, opening in (
                 ("Echelon, SQLite", _echelon(Path(folder) / "echelon.db")),
                 ("Deno KV", DenoStore.start(Path(folder) / "deno.db")),
+                ("Echelon, PostgreSQL", _echelon(server.url)),
             ):
                 stores[name] = await opening
                 stack.push_async_callback(stores[name].close)
@@ -57,8 +60,14 @@ async def run(settings: Settings) -> list[Comparison]:
             return [await _compare(stores, operation, settings) for operation in OPERATIONS]
 
 
-async def _echelon(path: Path) -> EchelonStore:
-    return await EchelonStore.fill(await open_kv(path))
+def _open_to_others(folder: Path) -> Path:
+    """Let the server below, which refuses to run as root, pass through a folder."""
+    folder.chmod(0o711)
+    return folder
+
+
+async def _echelon(where: Path | str) -> EchelonStore:
+    return await EchelonStore.fill(await open_kv(where))
 
 
 async def _compare(stores: Mapping[str, Store], operation: Operation, settings: Settings) -> Comparison:

@@ -49,8 +49,9 @@ async def test_two_machines(postgres_url: str, tmp_path: Path) -> None:
             environment = {"ECHELON_KV_URL": postgres_url, "MACHINE": machine}
             live = LiveServer("main.py", cwd=folder, env=environment, workers=2)
             servers.append(stack.enter_context(live))
-        for server in servers:
-            assert httpx.get(f"{server.url}/send/100").status_code in (200, 204)
+        async with httpx.AsyncClient() as client:
+            for server in servers:
+                assert (await client.get(f"{server.url}/send/100")).status_code in (200, 204)
         async with open_kv(postgres_url) as kv:
             deadline = time.monotonic() + 40
             handled: list[int] = []

@@ -213,7 +213,7 @@ def _take(data: bytes, at: int, size: int) -> bytes:
 
 def format_stamp(version: int) -> str:
     """Return the versionstamp of a commit number: 8 bytes and two zero bytes in hexadecimal."""
-    return version.to_bytes(8, "big").hex() + "0000"
+    return (version << 16).to_bytes(10, "big").hex()
 
 
 # Values -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import apsw
 from echelon.errors import KvClosed
 from echelon.kv import limits
 from echelon.kv.backend import KeyRange, Record
-from echelon.kv.codec import format_stamp
 from echelon.kv.sqlite_file import pause, storage_error
 from echelon.kv.sqlite_layout import Execute, Layout
 
@@ -60,9 +59,14 @@ class Reader:
 
     def read(self, ranges: Sequence[KeyRange]) -> list[list[Record]]:
         """Return what each range holds."""
-        now = int(time.time() * 1000)
+        now = time.time() * 1000
         if len(ranges) == 1:
-            return [self._read_range(ranges[0], now)]
+            wanted = ranges[0]
+            if wanted.end is not None:
+                return [self._read_range(wanted, now)]
+            # The read of all others: what follows takes half the time of the general way.
+            rows = self._execute(self._point, (wanted.start, now)).fetchall()
+            return [[load_row(rows[0])]] if rows else [[]]
         if 0 < len(ranges) <= _MAX_POINTS and all(wanted.end is None for wanted in ranges):
             return self._read_points([wanted.start for wanted in ranges], now)
         return self._in_snapshot(lambda: [self._read_range(wanted, now) for wanted in ranges])
@@ -107,7 +111,7 @@ class Reader:
             return None
         return version
 
-    def _read_range(self, wanted: KeyRange, now: int) -> list[Record]:
+    def _read_range(self, wanted: KeyRange, now: float) -> list[Record]:
         # Every row is fetched at once: a statement left half read would keep its snapshot and the log alive.
         if wanted.end is None:
             rows = self._execute(self._point, (wanted.start, now)).fetchall()
@@ -116,19 +120,19 @@ class Reader:
             rows = self._execute(statement, (wanted.start, wanted.end, now, wanted.limit)).fetchall()
         return [
             Record(
-                key, value, encoding, version.to_bytes(8, "big").hex() + "0000"
+                key, value, encoding, (version << 16).to_bytes(10, "big").hex()
             )  # format_stamp(), without a call
             for key, value, encoding, version in rows
         ]
 
-    def _read_points(self, keys: Sequence[bytes], now: int) -> list[list[Record]]:
+    def _read_points(self, keys: Sequence[bytes], now: float) -> list[list[Record]]:
         """Read single entries by one statement, which is a snapshot by itself."""
         statement = self._points.get(len(keys))
         if statement is None:
             places = ", ".join(f"(?{number})" for number in range(3, len(keys) + 3))
             statement = self._points[len(keys)] = self._layout.points.format(places)
         found = {
-            key: [Record(key, value, encoding, version.to_bytes(8, "big").hex() + "0000")]
+            key: [Record(key, value, encoding, (version << 16).to_bytes(10, "big").hex())]
             for key, value, encoding, version in self._execute(statement, (None, now, *keys)).fetchall()
         }
         return [found.get(key, []) for key in keys]
@@ -144,5 +148,4 @@ class Reader:
 
 def load_row(row: Row) -> Record:
     """Return the record of a row."""
-    key, value, encoding, version, *_ = row
-    return Record(key, value, encoding, format_stamp(version))
+    return Record(row[0], row[1], row[2], (row[3] << 16).to_bytes(10, "big").hex())

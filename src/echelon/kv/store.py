@@ -93,9 +93,8 @@ class Kv:
     async def get(self, key: Key, *, type: type[T]) -> Entry[T]: ...
     async def get(self, key: Key, *, type: Any = None) -> Entry[Any]:
         """Read one entry; raises KvValueError when what is stored is not a `type`."""
-        for record in (await self._read((KeyRange(encode_for_read(key)),)))[0]:
-            return load_entry(record, tuple(key), type)
-        return Entry(tuple(key), None, None)
+        records = (await self._read((KeyRange(encode_for_read(key)),)))[0]
+        return load_entry(records[0], tuple(key), type) if records else Entry(tuple(key), None, None)
 
     @overload
     async def get_many(self, keys: Iterable[Key]) -> list[Entry[Any]]: ...
