@@ -100,7 +100,7 @@ def test_json(cli: Cli, math: str) -> None:
         (["math.ts", "fib", "1", "--alow-env"], "unknown option --alow-env; did you mean --allow-env?"),
         (
             ["notes.txt", "f"],
-            "notes.txt: its language is not known; name one, or use one of .c, .cc, .cpp, .cxx, .ts, .wat, .zig",
+            "notes.txt: its language is not known; name one, or use one of .c, .cc, .cpp, .cxx, .js, .jsx",
         ),
         (["numbers.wat", "take", "x"], "take() argument 1 (externref): a reference cannot be given"),
     ],
