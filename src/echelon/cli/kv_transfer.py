@@ -37,7 +37,8 @@ async def export_entries(arguments: Arguments, terminal: Terminal) -> int:
                 terminal.raw(line)
                 count, size = count + 1, size + len(line)
                 progress.show(size, f"{count_entries(count)}, {size >> 20} MiB")
-    terminal.note(f"{count_entries(count)} exported")
+    under = f" under {kv_json.to_json(list(prefix))}" if prefix else ""
+    terminal.note(f"{count_entries(count)}{under} exported")
     return OK
 
 

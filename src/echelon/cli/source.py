@@ -18,6 +18,7 @@ from echelon.plugin.compiler import Compiler, Optimize
 from echelon.plugin.generator import BINARY, Generator
 from echelon.plugin.sources import WASM_MAGIC
 from echelon.runtime.binary import MAX_MODULE
+from echelon.runtime.remote import is_url
 
 
 class CompileFailed(Exception):
@@ -30,6 +31,8 @@ class CompileFailed(Exception):
 
 def existing_file(name: str) -> Path:
     """Return the path of a file that can be read; raises Usage that says what is wrong with it."""
+    if is_url(name):
+        raise Usage(f"{name} is a URL and this takes a file; download it, or load it in an application (wasm.hosts)")
     path = Path(name)
     try:
         if path.is_dir():
