@@ -128,7 +128,10 @@ def test_export_and_import(cli: Cli, place: Path) -> None:
     exported = cli("kv", "export", "--store", "old.db")
     assert exported.err == "703 entries exported\n"
     assert len(exported.out.splitlines()) == 703
-    assert cli("kv", "export", "out.ndjson", "--store", "old.db").err == '0 entries under ["out.ndjson"] exported\n'
+    assert (
+        cli("kv", "export", "out.ndjson", "--store", "old.db").err
+        == '0 entries under ["out.ndjson"] exported\n'
+    )
     imported = cli("kv", "import", "--store", "new.db", stdin=exported.out.encode())
     assert (imported.status, imported.out, imported.err) == (0, "", "703 entries imported\n")
     assert content(place / "new.db") == entries

@@ -32,7 +32,9 @@ class CompileFailed(Exception):
 def existing_file(name: str) -> Path:
     """Return the path of a file that can be read; raises Usage that says what is wrong with it."""
     if is_url(name):
-        raise Usage(f"{name} is a URL and this takes a file; download it, or load it in an application (wasm.hosts)")
+        raise Usage(
+            f"{name} is a URL and this takes a file; download it, or load it in an application (wasm.hosts)"
+        )
     path = Path(name)
     try:
         if path.is_dir():
