@@ -81,6 +81,7 @@ def test_json(cli: Cli, math: str) -> None:
     ("argv", "message"),
     [
         (["absent.ts", "f"], "there is no file absent.ts"),
+        (["https://example.test/a.wasm", "f"], "https://example.test/a.wasm is a URL and this takes a file"),
         ([".", "f"], ". is a folder; name a file in it"),
         (["math.ts", "fob", "1"], 'math.ts has no function "fob"; it exports fib(n: i32) -> i32, '),
         (["math.ts", "fib"], "fib(n: i32) -> i32 takes 1 argument, 0 given"),
@@ -100,7 +101,8 @@ def test_json(cli: Cli, math: str) -> None:
         (["math.ts", "fib", "1", "--alow-env"], "unknown option --alow-env; did you mean --allow-env?"),
         (
             ["notes.txt", "f"],
-            "notes.txt: its language is not known; name one, or use one of .c, .cc, .cpp, .cxx, .js, .jsx",
+            "notes.txt: its language is not known; name one, or use one of "
+            ".c, .cc, .cpp, .cxx, .js, .jsx, .mjs, .ts, .tsx, .wat, .zig",
         ),
         (["numbers.wat", "take", "x"], "take() argument 1 (externref): a reference cannot be given"),
     ],
