@@ -37,7 +37,7 @@ async def export_entries(arguments: Arguments, terminal: Terminal) -> int:
                 terminal.raw(line)
                 count, size = count + 1, size + len(line)
                 progress.show(size, f"{count_entries(count)}, {size >> 20} MiB")
-    under = f" under {kv_json.to_json(list(prefix))}" if prefix else ""
+    under = f" under {kv_json.to_json(prefix)}" if prefix else ""
     terminal.note(f"{count_entries(count)}{under} exported")
     return OK
 
