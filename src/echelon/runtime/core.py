@@ -26,6 +26,7 @@ from echelon.runtime.guest_kit import GuestKit
 from echelon.runtime.guest_kv import GuestKv
 from echelon.runtime.host import Call, HostModule
 from echelon.runtime.host_functions import F, HostFunctions
+from echelon.runtime.hosted import LoadedHosted
 from echelon.runtime.instance import Instance, Site
 from echelon.runtime.lifecycle import Events, Phase
 from echelon.runtime.limits import KIB, MIB, Limits
@@ -336,7 +337,7 @@ class Runtime:
         loaded.users -= 1
         if loaded.users <= 0 and self._loaded.pop(loaded.digest, None) is not None:
             loaded.close()
-            if isinstance(loaded, script.LoadedScript):
+            if isinstance(loaded, LoadedHosted):
                 self.forget(loaded.engine)
 
     async def unused(self, loaded: Loaded, within: float) -> bool:
@@ -384,7 +385,7 @@ class Runtime:
             raise LoadError("the runtime is closed")
         async with loaded.linking:
             site = loaded.sites.get(engine.profile)
-            if site is None and isinstance(loaded, script.LoadedScript):
+            if site is None and isinstance(loaded, LoadedHosted):
                 site = loaded.adopt(
                     await self.link(loaded.engine, pool), partial(self._release, pool, loaded)
                 )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,14 +18,15 @@ import msgspec
 from echelon.errors import DeadlineExceeded, GuestError, InvalidModule, MemoryExceeded, OutputExceeded, Trap
 from echelon.runtime import binary, json_values, script_engine
 from echelon.runtime.frames import Reader, Writer
-from echelon.runtime.loader import Loaded
+from echelon.runtime.hosted import LoadedHosted
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.script_host import PLACE
 from echelon.runtime.signature import Function, Signature, Value
 
 if TYPE_CHECKING:
     from echelon.runtime.binary import ModuleInfo
-    from echelon.runtime.instance import Instance, Site
+    from echelon.runtime.instance import Instance
+    from echelon.runtime.loader import Loaded
     from echelon.runtime.memory import Memory
     from echelon.runtime.script_questions import Questions
 
@@ -85,23 +86,11 @@ def read_header(wasm: bytes) -> ScriptHeader | None:
 
 
 @dataclass(slots=True)
-class LoadedScript(Loaded):
-    """A script. Its sites are those of the engine, with what is the script's own."""
+class LoadedScript(LoadedHosted):
+    """A script, with where its engine's parts lie."""
 
-    engine: Loaded = field(kw_only=True)
     places: Places = field(kw_only=True)
     code: bytes = field(kw_only=True)
-
-    def adopt(self, site: Site, release: Callable[[], None]) -> Site:
-        """Return the engine's place in a pool as the script's own."""
-        return replace(site, release=release)
-
-    def exports(self) -> list[Function]:
-        return [plan.function for plan in self.plans.values()]
-
-    def close(self) -> None:
-        """Forget the engine's sites; they stay the engine's."""
-        self.sites.clear()
 
 
 def read_script(
@@ -120,7 +109,6 @@ def read_script(
     )  # fmt: skip
     for name, params in header.exports.items():
         plans[name] = ScriptPlan(name, params, script, questions)
-    script.minimum_memory, script.runs_at_start = engine.minimum_memory, False
     return script
 
 
