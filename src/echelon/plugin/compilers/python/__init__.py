@@ -1,0 +1,1 @@
+"""Typed Python, compiled to WebAssembly by a compiler of our own."""

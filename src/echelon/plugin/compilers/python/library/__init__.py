@@ -1,0 +1,1 @@
+"""What compiled Python needs at run time, written in the raw dialect and compiled by the same compiler."""
