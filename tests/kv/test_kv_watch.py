@@ -56,7 +56,7 @@ async def test_type(kv: Kv) -> None:
 
 async def test_expiry(kv: Kv) -> None:
     """A watch is told that an entry expired, when it expires."""
-    await kv.set(("k",), 1, expire_in=timedelta(milliseconds=150))
+    await kv.set(("k",), 1, expire_in=timedelta(seconds=1.5))  # longer than a watch needs to begin
     watching = kv.watch([("k",)])
     assert await state(watching) == [1]
     started = time.monotonic()
