@@ -75,6 +75,7 @@ PLAIN = {
     "LICENSE",
     "Makefile",
     "benchmarks/setup",
+    "scripts/browser",
     "scripts/postgres",
     "scripts/setup",
     "scripts/toolchains",
