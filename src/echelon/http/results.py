@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin
 from echelon.errors import HTTPError
 from echelon.http.response import (
     BYTES_TYPE,
+    HTML,
     JSON_TYPE,
     TEXT_TYPE,
     Empty,
@@ -22,8 +23,8 @@ from echelon.http.response import (
 def responder(annotation: Any, name: str) -> Callable[[Any], Response]:
     """Return the function that turns a handler's result into a response.
 
-    None is 204, but 404 when the handler is annotated `T | None`: then None means "there is none".
-    A tuple is `(body, status)` or `(body, status, headers)`. What msgspec can encode becomes JSON.
+    What has `__html__()` is a page. None is 204, but 404 when the handler is annotated `T | None`: then None means
+    "there is none". A tuple is `(body, status)` or `(body, status, headers)`. What msgspec can encode becomes JSON.
     """
     missing = get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
     new, encode = Response.__new__, encode_json
@@ -46,6 +47,8 @@ def responder(annotation: Any, name: str) -> Callable[[Any], Response]:
             if missing:
                 raise HTTPError(404)
             return Empty()
+        if hasattr(result, "__html__"):
+            return HTML(str(result.__html__()))
         if kind is tuple:
             return from_tuple(result)
         return as_json(result)
