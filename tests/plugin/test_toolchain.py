@@ -11,7 +11,7 @@ import pytest
 
 from echelon.errors import ConfigError, EchelonError, ToolchainMissing
 from echelon.plugin import toolchain
-from echelon.plugin.toolchain import TYPESCRIPT, Recipe, javascript, places, recipe
+from echelon.plugin.toolchain import TYPESCRIPT, VIEWS, Recipe, javascript, places, recipe
 from echelon.plugin.toolchain.recipe import wheel
 
 
@@ -110,6 +110,23 @@ async def test_npm_brings_the_same_files(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(recipe, "find_javascript", lambda choice: None)
     directory = await toolchain.install("typescript", base=tmp_path)
     assert places.tree_digest(directory) == TYPESCRIPT.digest
+
+
+async def test_a_toolchain_brings_others(home: Path, tmp_path: Path) -> None:
+    """JavaScript brings what views need; both package clients fetch the same files."""
+    said: list[str] = []
+    await toolchain.install("javascript", said.append, home)
+    assert said[0] == f"views {VIEWS.version} is already in {VIEWS.directory(home)}"
+    directory = await toolchain.install("views", base=tmp_path)
+    assert places.tree_digest(directory) == VIEWS.digest
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed here")
+async def test_npm_brings_the_same_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Deno does."""
+    monkeypatch.setattr(recipe, "find_javascript", lambda choice: None)
+    directory = await toolchain.install("views", base=tmp_path)
+    assert places.tree_digest(directory) == VIEWS.digest
 
 
 async def test_other_files_than_expected_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,3 +11,4 @@ from echelon.plugin.toolchain.recipe import Recipe as Recipe
 from echelon.plugin.toolchain.recipes import JAVASCRIPT as JAVASCRIPT
 from echelon.plugin.toolchain.recipes import RECIPES as RECIPES
 from echelon.plugin.toolchain.recipes import TYPESCRIPT as TYPESCRIPT
+from echelon.plugin.toolchain.recipes import VIEWS as VIEWS

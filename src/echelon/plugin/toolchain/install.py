@@ -23,6 +23,8 @@ async def install(name: str, progress: Progress | None = None, base: Path | None
         known = ", ".join(RECIPES)
         raise ConfigError(f'there is no toolchain "{name}" to install; there is: {known}', key="language")
     say = progress or (lambda _text: None)
+    for other in recipe.brings:
+        await install(other, progress, base)
     directory = recipe.directory(base)
     if recipe.installed(base):
         say(f"{name} {recipe.version} is already in {directory}")

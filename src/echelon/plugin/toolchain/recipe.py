@@ -36,7 +36,8 @@ class Recipe:
     """One toolchain. `fetch` puts it below the folder it is given and returns the folder to keep.
 
     `marker` is a file in it that is there when it is whole. `size` is what people are told. `digest` is what
-    `places.tree_digest` says of what is kept, None where the package client checks digests itself.
+    `places.tree_digest` says of what is kept, None where the package client checks digests itself. `brings` names the
+    recipes that are installed along with it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Recipe:
     marker: str
     fetch: Fetch
     digest: str | None = None
+    brings: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:

@@ -23,7 +23,17 @@ JAVASCRIPT: Final = Recipe(
     size="12 MB",
     marker="engine.wasm",
     fetch=scripts.fetch,
+    brings=("views",),
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, C)} | {"cpp": C, "zig": C}
+VIEWS: Final = Recipe(
+    name="views",
+    version="11.2.0",
+    size="1 MB",
+    marker="node_modules/preact/package.json",
+    fetch=npm({"preact": "11.2.0", "@preact/signals": "2.11.4", "@preact/signals-core": "1.14.5"}),
+    digest="d45e55bcfee3e7feaa9565db131dfe62207e6ed7e3bb32fc9350166bf33444dd",
+)
+
+RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, VIEWS, C)} | {"cpp": C, "zig": C}
 """By the name that `echelon toolchain install` takes."""
