@@ -16,22 +16,25 @@ from echelon.plugin import toolchain
 
 
 @pytest.fixture(scope="session")
-def home() -> Path:
-    """Echelon's own directory with the toolchains that tests need in it, fetched once and kept between runs."""
+def tests_home() -> Path:
+    """Echelon's own directory for tests, kept between runs."""
     kept = Path(__file__).resolve().parents[1] / ".echelon" / "home"
-    base = Path(os.environ["ECHELON_HOME"]) if "ECHELON_HOME" in os.environ else kept
-    for name in ("typescript", "javascript"):
-        asyncio.run(toolchain.install(name, base=base))
-    return base
+    return Path(os.environ["ECHELON_HOME"]) if "ECHELON_HOME" in os.environ else kept
 
 
 @pytest.fixture(scope="session")
-def c_home() -> Path:
-    """Echelon's own directory with the toolchain of C, C++ and Zig in it, made once and kept between runs."""
-    kept = Path(__file__).resolve().parents[1] / ".echelon" / "home"
-    base = Path(os.environ["ECHELON_HOME"]) if "ECHELON_HOME" in os.environ else kept
-    asyncio.run(toolchain.install("c", base=base))
-    return base
+def home(tests_home: Path) -> Path:
+    """The same with the toolchains in it that most tests need, fetched once."""
+    for name in ("typescript", "javascript"):
+        asyncio.run(toolchain.install(name, base=tests_home))
+    return tests_home
+
+
+@pytest.fixture(scope="session")
+def c_home(tests_home: Path) -> Path:
+    """The same with the toolchain of C, C++ and Zig in it, made once."""
+    asyncio.run(toolchain.install("c", base=tests_home))
+    return tests_home
 
 
 @pytest.fixture(scope="session")

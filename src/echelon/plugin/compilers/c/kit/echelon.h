@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #ifdef __cplusplus
 #define ECHELON_EXPORT(signature) extern "C" __attribute__((export_name(signature)))
@@ -193,12 +194,33 @@ static inline echelon_request echelon_read(const uint8_t *raw, size_t length) {
 static inline bool echelon_is(echelon_text text, const char *other) {
   return text.length == strlen(other) && !memcmp(text.at, other, text.length);
 }
-static inline echelon_result echelon_respond(uint32_t status, const char *type, const void *body, size_t length) {
-  echelon_buffer made = {NULL, 0, 0};
-  echelon_put_number(&made, 1), echelon_put_number(&made, status), echelon_put_number(&made, 1);
-  echelon_put_text(&made, "content-type"), echelon_put_text(&made, type);
-  echelon_put_content(&made, body, length);
+// The value of a request's header; `at` is NULL when it was not sent.
+static inline echelon_text echelon_header(const echelon_request *request, const char *name) {
+  echelon_bytes from = request->headers;
+  for (uint32_t left = echelon_get_number(&from); left; left--) {
+    echelon_text found = echelon_get_text(&from), value = echelon_get_text(&from);
+    if (found.length == strlen(name) && !strncasecmp(found.at, name, found.length)) return value;
+  }
+  echelon_text none = {NULL, 0};
+  return none;
+}
+
+// A response with headers: names and values in turn, all ended by `(const char *)NULL`.
+static inline __attribute__((sentinel)) echelon_result echelon_respond_with(uint32_t status, const void *body,
+                                                                            size_t length, ...) {
+  echelon_buffer made = {NULL, 0, 0}, headers = {NULL, 0, 0};
+  uint32_t count = 0;
+  va_list rest;
+  va_start(rest, length);
+  for (const char *name; (name = va_arg(rest, const char *)); count++)
+    echelon_put_text(&headers, name), echelon_put_text(&headers, va_arg(rest, const char *));
+  va_end(rest);
+  echelon_put_number(&made, 1), echelon_put_number(&made, status), echelon_put_number(&made, count);
+  echelon_put(&made, headers.at, headers.length), echelon_put_content(&made, body, length);
   return echelon_pair(made.at, made.length);
+}
+static inline echelon_result echelon_respond(uint32_t status, const char *type, const void *body, size_t length) {
+  return echelon_respond_with(status, body, length, "content-type", type, (const char *)NULL);
 }
 
 // Get a URL. A status of 0 means that there was no answer; the body then says why.

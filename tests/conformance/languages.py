@@ -1,0 +1,43 @@
+"""The languages that speak the conformance program, and what each of them cannot say.
+
+To add one: write `programs/conformance.SUFFIX`, which exports what `test_conformance.py` calls, and add a `Language`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PROGRAMS: Final = Path(__file__).parent / "programs"
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language: its name to the generator, its program, and the toolchain to install for it ("" for none)."""
+
+    name: str
+    program: str
+    toolchain: str = ""
+
+    @property
+    def path(self) -> Path:
+        return PROGRAMS / self.program
+
+
+LANGUAGES: Final = (
+    Language("typescript", "conformance.ts", "typescript"),
+    Language("javascript", "conformance.js", "javascript"),
+    Language("c", "conformance.c", "c"),
+)
+
+_JSON_NUMBERS: Final = "values are those of JSON, whose numbers have no width and are finite"
+LACKS: Final = {
+    ("typescript", "number or none"): "AssemblyScript has no number that may be null",
+    ("javascript", "range"): _JSON_NUMBERS,
+    ("javascript", "special floats"): _JSON_NUMBERS,
+    ("javascript", "single precision"): _JSON_NUMBERS,
+    ("javascript", "signature"): "functions of JavaScript have no types",
+    ("javascript", "host function"): "scripts cannot call functions of the application",
+}
+"""What a language lacks, and why. A test that passes in spite of its row fails: take the row out."""
