@@ -15,11 +15,14 @@ from types import ModuleType
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
+from examples.demo.samples import SAMPLES, Sample
 
 from echelon.http.loading import load_app
 from echelon.http.testing import LiveServer, TestClient
+from echelon.kv import U64
 from echelon.plugin import toolchain
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,6 +30,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MAIN = Path(__file__).resolve().parents[1] / "examples" / "demo" / "main.py"
 PAGE = MAIN.parent / "page"
 FIB = "export function fib(n: i32): i32 { return n < 2 ? n : fib(n - 1) + fib(n - 2) }"
+FIB_EXPORT = {
+    "name": "fib",
+    "params": [{"name": "n", "type": "i32"}],
+    "results": ["i32"],
+}
 SPIN = '(module (func (export "spin") (loop $l (br $l))))'
 HOSTILE = "\"><script>alert(1)</script>'&lt;"
 
@@ -74,7 +82,7 @@ async def test_a_program_is_compiled_and_called(demo: TestClient) -> None:
     """What a visitor typed runs; value, cost and signature come back."""
     answer = (await play(demo, FIB, "fib", 20)).json()
     assert (answer["value"], answer["text"]) == (6765, "6765")
-    assert answer["exports"] == ["fib(n: i32) -> i32"]
+    assert answer["exports"] == [FIB_EXPORT]
     assert answer["cost"]["wall_ms"] > 0
     assert (answer["run"]["function"], answer["run"]["args"], answer["run"]["ok"]) == ("fib", "20", True)
 
@@ -111,20 +119,71 @@ async def test_a_visitor_has_no_permission(demo: TestClient) -> None:
     assert (response.status_code, response.json()["type"]) == (403, "urn:echelon:permission-denied")
 
 
+async def test_switches_grant(demo: TestClient) -> None:
+    """With the switches on, the sample that was denied runs, and its keys are the playground's."""
+    (sample,) = [s for s in SAMPLES if s.function == "visit"]
+    body = {"language": "typescript", "source": sample.source, "function": "visit", "args": ["Ada"]}
+    denied = await demo.post("/playground", json={**body, "permissions": ["kv"]})
+    assert denied.status_code == 403
+    assert "--allow-env=PLAYGROUND_PLACE" in denied.json()["detail"]
+    answer = (await demo.post("/playground", json={**body, "permissions": ["env", "kv"]})).json()
+    assert answer["value"].startswith("Ada was here 1 times, at the demo")
+    assert (await part("main").app.kv.get(("playground", "Ada"))).value == U64(1)
+    other = sample.source.replace('"playground"', '"demo"')
+    body["source"], body["permissions"] = other, ["env", "kv"]
+    assert (await demo.post("/playground", json=body)).status_code == 403
+
+
+async def test_a_program_is_compiled_alone(demo: TestClient) -> None:
+    """A program can be compiled without a call; its exports are what the page makes a form of."""
+    answer = (await demo.post("/playground/compile", json={"language": "typescript", "source": FIB})).json()
+    assert answer["exports"] == [FIB_EXPORT]
+    bad = await demo.post("/playground/compile", json={"language": "typescript", "source": "export function"})
+    assert (bad.status_code, bad.json()["diagnostics"][0]["line"]) == (422, 1)
+    unknown = await demo.post("/playground/compile", json={"language": "cobol", "source": ""})
+    assert unknown.status_code == 400
+
+
+async def test_languages_are_offered(demo: TestClient) -> None:
+    """Every language that there is can be chosen; one whose compiler is missing says what to type."""
+    offers = {offer["name"]: offer for offer in (await demo.get("/api/languages")).json()}
+    assert {language.name for language in await part("main").app.generator.languages()} == set(offers)
+    assert offers["typescript"]["found"]
+    assert all(offer["found"] == (offer["install"] == "") for offer in offers.values())
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: f"{s.language} {s.title}")
+@pytest.mark.timeout(300)
+async def test_samples_work(demo: TestClient, c_home: Path, sample: Sample) -> None:
+    """Each program that the page offers does what its title says: it runs, or shows the error it is for."""
+    body = {
+        "language": sample.language,
+        "source": sample.source,
+        "function": sample.function,
+        "args": msgspec.json.decode(f"[{sample.args}]"),
+        "permissions": ["env", "kv"],
+    }
+    response = await demo.post("/playground", json=body)
+    failing = {
+        "A type error": "urn:echelon:compile-error",
+        "A loop without end": "urn:echelon:deadline-exceeded",
+    }
+    assert response.json().get("type") == failing.get(sample.title), response.text
+
+
 async def test_a_visitor_cannot_ask_for_more(demo: TestClient) -> None:
-    """The playground takes neither permissions nor limits."""
-    for extra in ({"permissions": {"env": True}}, {"limits": {"time": 60}}):
+    """The playground takes neither other permissions than its switches nor limits."""
+    for extra in ({"permissions": {"env": True}}, {"permissions": ["net"]}, {"limits": {"time": 60}}):
         body = {"language": "typescript", "source": FIB, "function": "fib", "args": [1], **extra}
-        response = await demo.post("/playground", json=body)
-        assert response.status_code == 422
-        assert "unknown field" in response.json()["detail"]
+        assert (await demo.post("/playground", json=body)).status_code == 422
     assert await listed(demo) == []
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"language": "python"},
+        {"language": "x" * 101},
+        {"permissions": ["env"] * 4},
         {"source": "x" * 32_769},
         {"function": "f" * 101},
         {"args": [0] * 17},

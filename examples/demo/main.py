@@ -18,9 +18,9 @@ from echelon.http.disconnect import cancel_on_disconnect
 from echelon.kv import U64
 from echelon.middleware import Compression, SecurityHeaders
 
-from . import history, render
+from . import history, render, samples
 from .history import Run
-from .playground import Attempt, Playground
+from .playground import Attempt, Playground, Source
 
 SHOWN = 20
 """Runs on one page of the list."""
@@ -43,20 +43,41 @@ async def home(kv: Kv) -> Response:
     return HTML(render.home(runs, cursor), headers={"cache-control": "no-store"})
 
 
+@app.get("/api/languages")
+async def languages() -> list[samples.Offer]:
+    """The languages that can be chosen, with programs to begin with."""
+    return await samples.offers(app)
+
+
+@app.post("/playground/compile", max_body=256 * 1024)
+async def compile(request: Request, source: Source) -> Response:
+    """Compile what a visitor typed, and say what it exports."""
+    try:
+        return JSON(await cancel_on_disconnect(request, playground.compile(source)))
+    except Exception as exc:
+        return _problem(exc)
+
+
 @app.post("/playground", max_body=256 * 1024)
 async def play(request: Request, attempt: Attempt, kv: Kv) -> Response:
     """Compile and run what a visitor typed, and remember how it went."""
     try:
         answer = await cancel_on_disconnect(request, playground.run(attempt))
     except Exception as exc:
-        problem = problem_for(exc)
-        if problem is None:
-            raise
+        problem = _problem(exc)
         if problem.status != 503:
             await history.record(kv, summary(attempt, ok=False, result=getattr(exc, "detail", str(exc))))
         return problem
     run = summary(attempt, ok=True, result=answer["text"], ms=answer["cost"]["wall_ms"])
     return JSON({**answer, "run": await history.record(kv, run)})
+
+
+def _problem(error: Exception) -> Response:
+    """Return what a visitor is told; raises what is no visitor's mistake."""
+    problem = problem_for(error)
+    if problem is None:
+        raise error
+    return problem
 
 
 def summary(attempt: Attempt, *, ok: bool, result: str, ms: float = 0.0) -> Run:

@@ -119,7 +119,7 @@ function showAnswer(answer) {
     facts([...cost(answer),
       ["compiled in", answer.cached ? `${answer.compile_ms} ms (cached)` : `${answer.compile_ms} ms`],
       ["module", `${answer.size} bytes`]]),
-    say("hint", "Exports: " + answer.exports.join(", ")),
+    say("hint", "Exports: " + answer.exports.map((one) => one.name).join(", ")),
   );
   number();
 }

@@ -1,0 +1,3 @@
+export function forever(): void {
+  while (true) {}
+}
