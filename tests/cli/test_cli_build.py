@@ -59,6 +59,21 @@ def test_optimize(cli: Cli, write: Write, place: Path) -> None:
     assert (place / "size.wasm").stat().st_size < (place / "none.wasm").stat().st_size
 
 
+def test_names_and_options(cli: Cli, write: Write, place: Path) -> None:
+    """What errors show can be left out or kept; a language without options says so."""
+    write("math.ts", MATH)
+    assert cli("build", "math.ts").status == 0
+    assert "name" in binary.parse((place / "math.wasm").read_bytes()).custom
+    assert cli("build", "math.ts", "--no-names").status == 0
+    assert "name" not in binary.parse((place / "math.wasm").read_bytes()).custom
+    assert cli("build", "math.ts", "--names", "--optimize", "size", "--debug").status == 0
+    assert "name" in binary.parse((place / "math.wasm").read_bytes()).custom
+    write("one.wat", NUMBERS)
+    result = cli("build", "one.wat", "--option", "a=b", "--option", "c=d=e")
+    assert (result.status, result.out) == (2, "")
+    assert "options: wat takes none, so not 'a'" in result.err
+
+
 def test_language(cli: Cli, write: Write) -> None:
     """--language decides where the suffix does not."""
     write("source.txt", NUMBERS)
@@ -83,6 +98,9 @@ def test_a_module_is_kept(cli: Cli, write: Write) -> None:
         (["one.wat", "-o", "none/x.wasm"], "there is no folder none to write x.wasm to"),
         (["one.wat", "-o", "one.wat"], "one.wat is the source itself; write -o OUT.wasm"),
         (["one.wat", "--optimize", "fast"], "--optimize: invalid choice: 'fast'"),
+        (["one.wat", "--names", "--no-names"], "--names and --no-names contradict each other"),
+        (["one.wat", "--option", "a"], "--option a: write NAME=VALUE"),
+        (["one.wat", "--option", "a=1", "--option", "a=2"], "--option a was given twice"),
         (["one.wat", "more"], "'more' is one argument too many; write: echelon build SRC"),
         ([], "SRC is missing; write: echelon build SRC"),
     ],

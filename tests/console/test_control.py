@@ -51,6 +51,18 @@ async def test_run_compiles_once(api: Api) -> None:
     assert (second["value"], second["cached"], second["id"]) == (6765, True, first["id"])
 
 
+async def test_options_of_a_compile(api: Api) -> None:
+    """Names can be left out; an option that the language does not have is the client's mistake."""
+    named = (await api.run(FIB, "fib", 20)).json()
+    bare = (await api.run(FIB, "fib", 20, names=False)).json()
+    assert (named["value"], bare["value"]) == (6765, 6765)
+    assert named["id"] != bare["id"]
+    refused = check_problem(await api.wat(ADD, "add", 1, 2, options={"dialect": "x"}), "bad-request", 400)
+    assert "wat takes none, so not 'dialect'" in refused["detail"]
+    stored = await api.store(ADD, "bare-add", language="wat", names=False, debug=True, options={})
+    assert stored.status_code == 201
+
+
 async def test_run_shows_what_was_printed(api: Api) -> None:
     """Output and logs of the guest are in the answer."""
     answer = (await api.run('export function hi(): void { console.log("hello") }', "hi")).json()

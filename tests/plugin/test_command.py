@@ -93,6 +93,31 @@ async def test_compiles_and_runs(numbers: CommandCompiler, tmp_path: Path) -> No
         assert (await generator.compile("one = 1\nmany = 61\n", "numbers")).cached
 
 
+async def test_options_of_a_table(numbers: CommandCompiler, tmp_path: Path) -> None:
+    """A caller chooses among the values that the table lists, the first by default; they stand in the command."""
+    file = tmp_path / "echelon.toml"
+    lines = [line.replace('"-S"', '"-S", "-X{flag}"') for line in file.read_text().splitlines()]
+    file.write_text("\n".join([*lines, 'options = { flag = ["utf8", "nonsense=1"] }', ""]))
+    (made,) = configured.make(Config.load(file).compilers)
+    tool = made._require()
+    for given, flag in (({}, "-Xutf8"), ({"flag": "nonsense=1"}, "-Xnonsense=1")):
+        job = Job({"a.num": "one = 1"}, "a.num", options=given)
+        assert flag in next(iter(made.program.commands(tool, job, tmp_path)))
+    async with Generator([made], tmp_path / "store") as generator:
+        assert (await generator.compile("one = 1\n", "numbers", options={"flag": "utf8"})).options
+        with pytest.raises(ConfigError, match=r"options\.flag: .* is not known; use utf8, nonsense=1"):
+            await generator.compile("one = 1\n", "numbers", options={"flag": "-c"})
+
+
+@pytest.mark.parametrize("options", ["{ output = ['a'] }", "{ level = [] }", "{ 'A B' = ['a'] }"])
+def test_options_that_cannot_be(numbers: CommandCompiler, tmp_path: Path, options: str) -> None:
+    """Each has a name of its own and a value."""
+    file = tmp_path / "echelon.toml"
+    file.write_text(file.read_text() + f"options = {options}\n")
+    with pytest.raises(ConfigError, match="an option has a name of its own"):
+        Config.load(file)
+
+
 async def test_errors_have_places(numbers: CommandCompiler) -> None:
     """File, line and column are the source's, wherever it was compiled; notes are left out."""
     assert await said(numbers, "one = 1\ntwo\n") == ["a.num:2:1: error: expected name = number"]

@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from echelon.errors import Trap
-from echelon.runtime import binary, dwarf, lines
+from echelon.runtime import binary, dwarf, lines, stripping
 from echelon.runtime.component import layout
 from echelon.runtime.core import Runtime
 from echelon.runtime.dwarf import LineTables
@@ -181,7 +181,7 @@ async def test_lines_are_found_once(runtime: Runtime, module: bytes) -> None:
 
 def damaged(wasm: bytes, section: str, content: bytes) -> bytes:
     """Return the module with another content of one custom section."""
-    return binary.add_custom_section(binary.without_custom_section(wasm, section), section, content)
+    return binary.add_custom_section(stripping.without(wasm, section.__eq__), section, content)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from echelon.errors import GuestError, InvalidModule, OutputExceeded, Trap
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.generator import Generator
-from echelon.runtime import binary, signature
+from echelon.runtime import binary, signature, stripping
 from echelon.runtime.core import Runtime
 from echelon.runtime.limits import Limits
 
@@ -200,7 +200,7 @@ async def test_forged_layouts(runtime: Runtime, wasm: bytes) -> None:
             "version": 1, "language": "typescript", "abi": "assemblyscript",
             "exports": [{"name": "float", "params": [{"type": "f64"}], "results": [{"type": "json", "wire": wire}]}],
         }  # fmt: skip
-        bare = binary.without_custom_section(wasm, signature.SECTION)
+        bare = stripping.without(wasm, signature.SECTION.__eq__)
         forged = binary.add_custom_section(bare, signature.SECTION, json.dumps(document).encode())
         module = await runtime.load(forged)
         with pytest.raises((InvalidModule, GuestError)):

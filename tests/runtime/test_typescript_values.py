@@ -13,7 +13,7 @@ import pytest
 from echelon.errors import InvalidModule, MemoryExceeded, OutputExceeded, PermissionDenied, Trap
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.generator import Generator
-from echelon.runtime import binary, lines, signature
+from echelon.runtime import binary, lines, signature, stripping
 from echelon.runtime.core import Runtime
 from echelon.runtime.limits import Limits
 from echelon.runtime.permissions import Permissions
@@ -178,7 +178,7 @@ async def test_traps_name_the_line(ts: Any) -> None:
 
 async def test_forged_lines_are_harmless(runtime: Runtime, wasm: bytes) -> None:
     """A section that lies about lines, or is nonsense, changes the message and nothing else."""
-    bare = binary.without_custom_section(wasm, lines.SECTION)
+    bare = stripping.without(wasm, lines.SECTION.__eq__)
     for content in (
         b"",
         b"{}",

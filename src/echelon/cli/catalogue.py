@@ -81,8 +81,18 @@ BUILD: Final = Command(
         Option(
             ("--optimize",), "what to optimise for (default none)", "HOW", choices=("size", "speed", "none")
         ),
+        Option(("--names",), "keep what errors show, functions and lines, also when optimising for size"),
+        Option(("--no-names",), "leave them out, also when not optimising for size"),
+        Option(("--debug",), "keep what a debugger reads, where the compiler writes it"),
+        Option(
+            ("--option",), "an option of the language; may be given several times", "NAME=VALUE", many=True
+        ),
     ),
-    examples=("echelon build fib.ts", "echelon build fib.ts -o out/fib.wasm --optimize size"),
+    examples=(
+        "echelon build fib.ts",
+        "echelon build fib.ts -o out/fib.wasm --optimize size",
+        "echelon build widget.ts --option semantics=javascript",
+    ),
     notes="Prints the path of the module. A compiled module is kept, so building it again takes no time.",
 )
 CALL: Final = Command(

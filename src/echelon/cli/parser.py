@@ -27,13 +27,17 @@ class Usage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. `value` names what follows it, None for a switch; `optional` means only after "="."""
+    """One option. `value` names what follows it, None for a switch; `optional` means only after "=".
+
+    One that is `many` or `optional` may be given several times.
+    """
 
     flags: tuple[str, ...]
     help: str
     value: str | None = None
     choices: tuple[str, ...] = ()
     optional: bool = False
+    many: bool = False
 
     @property
     def name(self) -> str:
@@ -146,7 +150,7 @@ def _unescape(value: Any) -> Any:
 def _add(parser: argparse.ArgumentParser, option: Option) -> None:
     if option.value is None:
         parser.add_argument(*option.flags, dest=option.name, action="store_true")
-    elif option.optional:
+    elif option.optional or option.many:
         parser.add_argument(*option.flags, dest=option.name, action="append", default=[])
     else:
         parser.add_argument(*option.flags, dest=option.name, choices=option.choices or None)

@@ -5,6 +5,8 @@ Compiled modules are kept in Echelon's own folder, not in the project, so that t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from echelon.cli import failures
@@ -19,6 +21,17 @@ from echelon.plugin.generator import BINARY, Generator
 from echelon.plugin.sources import WASM_MAGIC
 from echelon.runtime.binary import MAX_MODULE
 from echelon.runtime.remote import is_url
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a source is compiled; as `Generator.compile` takes it."""
+
+    language: str | None = None
+    optimize: Optimize = "none"
+    names: bool | None = None
+    debug: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class CompileFailed(Exception):
@@ -47,19 +60,17 @@ def existing_file(name: str) -> Path:
         raise Usage(f"{name} cannot be read: {getattr(exc, 'strerror', None) or exc}") from None
 
 
-async def read(
-    path: Path, terminal: Terminal, *, language: str | None = None, optimize: Optimize = "none"
-) -> Artifact:
+async def read(path: Path, terminal: Terminal, how: How | None = None) -> Artifact:
     """Return the module of a file, compiled if it is source; warnings go to standard error.
 
-    Raises CompileFailed after the messages were written, InvalidModule, ConfigError for an unknown language.
+    Raises CompileFailed after the messages were written, InvalidModule, ConfigError for an unknown language or option.
     """
-    if language in (None, BINARY) and (path.suffix == ".wasm" or _is_binary(path)):
+    how = how or How()
+    if how.language in (None, BINARY) and (path.suffix == ".wasm" or _is_binary(path)):
         return _binary(path)
     compilers = languages.compilers(Config.load())
-    if language is None:
-        language = Generator(compilers).language_for(path)
-    return await _compile(path, terminal, _only(compilers, language), language, optimize)
+    language = how.language or Generator(compilers).language_for(path)
+    return await _compile(path, terminal, _only(compilers, language), replace(how, language=language))
 
 
 def _only(compilers: list[Compiler], language: str) -> list[Compiler]:
@@ -67,12 +78,12 @@ def _only(compilers: list[Compiler], language: str) -> list[Compiler]:
     return [compiler for compiler in compilers if compiler.name == language] or compilers
 
 
-async def _compile(
-    path: Path, terminal: Terminal, compilers: list[Compiler], language: str, optimize: Optimize
-) -> Artifact:
+async def _compile(path: Path, terminal: Terminal, compilers: list[Compiler], how: How) -> Artifact:
     async with Generator(compilers) as generator:
         try:
-            artifact = await generator.compile(path, language, optimize)
+            artifact = await generator.compile(
+                path, how.language, how.optimize, names=how.names, debug=how.debug, options=how.options
+            )
         except CompileError as exc:
             raise CompileFailed(failures.compile_failed(exc, path, terminal)) from exc
     failures.diagnostics(artifact.diagnostics, path, terminal)

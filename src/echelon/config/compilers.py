@@ -17,6 +17,7 @@ import msgspec
 from echelon.errors import ConfigError
 
 TABLE: Final = "compilers"
+_PLACES: Final = ("entry", "output", "folder")
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -25,7 +26,8 @@ class CompilerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `{folder}` is the working folder, and the files lie below its `src`. `diagnostics` is a regular expression with
     the groups file, line, column, severity and message, tried on every line. `read` names folders the compiler
-    needs besides its own and the system's libraries, `processes` how many it may have at once.
+    needs besides its own and the system's libraries, `processes` how many it may have at once. `options` are what a
+    caller may choose: the accepted values by name, the first being the default; `{name}` in the command is the choice.
     """
 
     suffixes: list[str]
@@ -35,6 +37,7 @@ class CompilerConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     diagnostics: str = ""
     read: list[str] = []
     environment: dict[str, str] = {}
+    options: dict[str, list[str]] = {}
     processes: int = 1
     seconds: float = 30.0
     memory_mib: int = 2048
@@ -62,6 +65,10 @@ def check(values: Any, key: str) -> CompilerConfig:
     for name in ("processes", "seconds", "memory_mib"):
         if getattr(found, name) <= 0:
             raise ConfigError(f"{key}.{name}: must be more than 0", key=key)
+    for name, accepted in found.options.items():
+        if not _NAME.fullmatch(name) or name in _PLACES or not accepted:
+            text = "an option has a name of its own, in lower-case letters, and at least one value"
+            raise ConfigError(f"{key}.options.{name}: {text}", key=key)
     _check_pattern(found.diagnostics, f"{key}.diagnostics")
     return found
 

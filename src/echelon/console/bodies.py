@@ -34,6 +34,9 @@ class ModuleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     permissions: dict[str, Any] | None = None
     limits: dict[str, Any] | None = None
     optimize: Optimize = "none"
+    names: bool | None = None
+    debug: bool = False
+    options: dict[str, str] = {}
 
 
 class CallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +62,9 @@ class RunBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     permissions: dict[str, Any] | None = None
     limits: dict[str, Any] | None = None
     optimize: Optimize = "none"
+    names: bool | None = None
+    debug: bool = False
+    options: dict[str, str] = {}
 
 
 async def read_json(request: Request, kind: type[T]) -> T:

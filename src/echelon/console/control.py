@@ -172,7 +172,13 @@ class Control:
         bodies.check_source(body.source, generator.max_source)
         client = request.client
         return await generator.compile(
-            body.source, body.language, body.optimize, client=client[0] if client is not None else ""
+            body.source,
+            body.language,
+            body.optimize,
+            client=client[0] if client is not None else "",
+            names=body.names,
+            debug=body.debug,
+            options=body.options,
         )
 
     @asynccontextmanager

@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ class Artifact:
     """A compiled module and where it came from.
 
     `digest` is of the module's bytes. `cached` says that nothing was compiled for this answer, and
-    `compile_ms` is what this answer took. `compiler`, `optimize` and `source_digest` are its provenance.
+    `compile_ms` is what this answer took. `compiler` and what follows is its provenance.
     """
 
     wasm: bytes = field(repr=False)
@@ -50,6 +51,9 @@ class Artifact:
     compiler: str = ""
     optimize: str = "none"
     source_digest: str = ""
+    names: bool = True
+    debug: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Record(msgspec.Struct):
@@ -60,6 +64,9 @@ class _Record(msgspec.Struct):
     compiler: str
     optimize: str
     source_digest: str
+    names: bool = True
+    debug: bool = False
+    options: dict[str, str] = {}
 
 
 _decoder = msgspec.json.Decoder(_Record)
@@ -221,6 +228,9 @@ def _encode(artifact: Artifact) -> bytes:
             artifact.compiler,
             artifact.optimize,
             artifact.source_digest,
+            artifact.names,
+            artifact.debug,
+            dict(artifact.options),
         )
     )
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
@@ -242,4 +252,7 @@ def _decode(content: bytes) -> Artifact:
         compiler=record.compiler,
         optimize=record.optimize,
         source_digest=record.source_digest,
+        names=record.names,
+        debug=record.debug,
+        options=record.options,
     )

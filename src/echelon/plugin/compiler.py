@@ -15,8 +15,8 @@ Any object with the members of `Compiler` is one; deriving from `Compiler` suppl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 from echelon.errors import Diagnostic
@@ -45,13 +45,18 @@ class Probe:
 class Job:
     """What to compile: source files by relative path, of which `entry` is the one whose exports count.
 
-    `max_output` bounds the module in bytes. Names and sizes are checked; the texts are hostile.
+    `names` asks for the names of functions and the lines of the source that errors show, `debug` for everything a
+    debugger reads; a compiler that writes them unasked need not mind, they are left out afterwards. `options` are
+    those the compiler says it takes. `max_output` bounds the module in bytes. All but the texts is checked.
     """
 
     files: Mapping[str, str]
     entry: str
     optimize: Optimize = "none"
     max_output: int = 16 << 20
+    names: bool = True
+    debug: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -101,6 +106,14 @@ class Importing(Protocol):
     def imports(self, path: str, text: str) -> Iterable[str]:
         """Return the relative paths where files imported by `path` may be; most will not exist."""
         ...
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """What a compiler may offer besides: options of its language, as `Job.options` holds them."""
+
+    options: Mapping[str, Sequence[str]]
+    """The values that each option accepts, by its name; none listed means any text."""
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from echelon.errors import (
     ToolchainMissing,
 )
 from echelon.plugin import languages, sources, toolchain
+from echelon.plugin import options as of_language
 from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
 from echelon.plugin.compiler import (
     MEMBERS,
@@ -41,7 +42,7 @@ from echelon.plugin.compiler import (
 )
 from echelon.plugin.sources import Source
 from echelon.plugin.turns import Turns
-from echelon.runtime import binary, declarations, exports, lines
+from echelon.runtime import binary, declarations, exports, lines, stripping
 from echelon.runtime import signature as signatures
 from echelon.runtime.component import layout
 from echelon.runtime.engine import COMPONENT_MEMORIES
@@ -50,7 +51,7 @@ from echelon.telemetry import COMPILE_SECONDS, COMPILES, GENERATOR_COMPILE, OFF
 if TYPE_CHECKING:
     from echelon.telemetry import Telemetry
 
-REVISION: Final = 2
+REVISION: Final = 3
 """Part of every key: raise it when the same compiler's output is processed differently here."""
 MAX_OUTPUT: Final = 16 << 20
 WAITING: Final = 64
@@ -169,12 +170,18 @@ class Generator:
         optimize: Optimize = "none",
         name: str | None = None,
         client: str = "",
+        *,
+        names: bool | None = None,
+        debug: bool = False,
+        options: Mapping[str, str] | None = None,
     ) -> Artifact:
         """Return the module made from a source: text, a file, or several files, the first being the entry.
 
         Bytes may be text or a module; a module is only checked and stored. `name` is the file name that
-        diagnostics and the guest's own error messages give. Clients take turns when many compiles wait. Raises
-        CompileError for the source, ToolchainMissing, Busy, and ConfigError for the other arguments.
+        diagnostics and the guest's own error messages give. Clients take turns when many compiles wait.
+        `names` keeps what errors show, functions and lines; None means unless optimised for size. `debug` keeps what
+        a debugger reads. `options` are those of the language. Raises CompileError for the source,
+        ToolchainMissing, Busy, and ConfigError for the other arguments.
         """
         began = time.perf_counter()
         self._require_started()
@@ -187,17 +194,22 @@ class Generator:
             name = name or sources.plain(source.name)
             source = await asyncio.to_thread(self._read, source, language)
         if language == BINARY or (isinstance(source, bytes) and source[:4] == sources.WASM_MAGIC):
+            if options or debug or names is not None:
+                raise ConfigError("options: a module is kept as it is, so it takes none", key="options")
             return await self._accept(source, began)
         compiler = self._compiler(language)
+        chosen = of_language.check(compiler, options)
         files = sources.gather(source, compiler.suffixes[0], name, self.max_source)
+        names = optimize != "size" if names is None else names
+        job = Job(files.texts, files.entry, optimize, self.max_output, names, debug, chosen)
         probe = await self._require(compiler)
         origin = files.digest()
-        key = _key(compiler, probe, optimize, origin, self.max_output)
+        key = _key(compiler, probe, job, origin)
         found = self.artifacts.find(key)
         if found is not None:
             self.telemetry.count(COMPILES, language=language, result="cached")
             return replace(found, compile_ms=_since(began))
-        work = _Work(compiler, probe, files, optimize, origin, key, client)
+        work = _Work(compiler, probe, job, files.named, origin, key, client)
         artifact, first = await self._once(work)
         return replace(artifact, cached=not first, compile_ms=_since(began))
 
@@ -321,11 +333,12 @@ class Generator:
     async def _run(self, work: _Work) -> Artifact:
         language, began, result = work.compiler.name, time.perf_counter(), "failed"
         try:
-            with self.telemetry.span(GENERATOR_COMPILE, language=language, optimize=work.optimize) as span:
-                job = Job(work.files.texts, work.files.entry, work.optimize, self.max_output)
+            with self.telemetry.span(
+                GENERATOR_COMPILE, language=language, optimize=work.job.optimize
+            ) as span:
                 async with self._turns[language].take(work.client):
-                    compiled = await _compile(work.compiler, job)
-                artifact = _artifact(compiled, work, self.max_output)
+                    compiled = await _compile(work.compiler, work.job)
+                artifact = _artifact(compiled, work)
                 span.set(bytes=len(artifact.wasm))
                 await asyncio.to_thread(self.artifacts.put, artifact, work.key)
                 result = "compiled"
@@ -339,8 +352,9 @@ class Generator:
 class _Work:
     compiler: Compiler
     probe: Probe
-    files: sources.Files
-    optimize: Optimize
+    job: Job
+    named: bool
+    """Whether the caller gave the entry its name."""
     origin: str
     key: str
     client: str
@@ -361,8 +375,20 @@ async def _compile(compiler: Compiler, job: Job) -> Compiled:
         raise EchelonError(f"the compiler for {compiler.name} failed: {type(exc).__name__}: {exc}") from exc
 
 
-def _key(compiler: Compiler, probe: Probe, optimize: str, origin: str, max_output: int) -> str:
-    parts = (str(REVISION), compiler.name, probe.version, probe.revision, optimize, str(max_output), origin)
+def _key(compiler: Compiler, probe: Probe, job: Job, origin: str) -> str:
+    parts = [
+        str(REVISION),
+        compiler.name,
+        probe.version,
+        probe.revision,
+        job.optimize,
+        str(job.max_output),
+        origin,
+    ]
+    parts += [
+        f"names {job.names} debug {job.debug}",
+        *(f"{name}={value}" for name, value in job.options.items()),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -370,19 +396,27 @@ def _since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 3)
 
 
-def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
+def _artifact(compiled: Compiled, work: _Work) -> Artifact:
     """Check what a compiler made and write the signature into it; raises CompileError."""
-    diagnostics = tuple(_named(item, work.files) for item in compiled.diagnostics)
-    wasm, signature = compiled.wasm, compiled.signature
+    diagnostics = tuple(_named(item, work) for item in compiled.diagnostics)
+    wasm, signature, job = compiled.wasm, compiled.signature, work.job
     if wasm is None:
         raise _failure(diagnostics)
-    if len(wasm) > limit:
-        raise CompileError(f"the module has {len(wasm)} bytes, at most {limit} are allowed", diagnostics)
-    if compiled.lines is not None and len(compiled.lines) <= lines.MAX_BYTES:
-        wasm = binary.add_custom_section(wasm, lines.SECTION, compiled.lines)
-    if signature is not None:
-        wasm = binary.add_custom_section(wasm, signatures.SECTION, _section(signature, diagnostics))
+    if len(wasm) > job.max_output:
+        raise CompileError(
+            f"the module has {len(wasm)} bytes, at most {job.max_output} are allowed", diagnostics
+        )
+    keeps_places = compiled.lines is not None and (job.names or job.debug)
     try:
+        wasm = stripping.without(
+            wasm,
+            lambda name: stripping.unwanted(name, names=job.names, debug=job.debug),
+            in_place=keeps_places,
+        )
+        if compiled.lines is not None and keeps_places and len(compiled.lines) <= lines.MAX_BYTES:
+            wasm = binary.add_custom_section(wasm, lines.SECTION, compiled.lines)
+        if signature is not None:
+            wasm = binary.add_custom_section(wasm, signatures.SECTION, _section(signature, diagnostics))
         if wasm[:8] == binary.COMPONENT_MAGIC:
             layout.read(wasm, COMPONENT_MEMORIES)
         elif signature is None:
@@ -401,8 +435,11 @@ def _artifact(compiled: Compiled, work: _Work, limit: int) -> Artifact:
         diagnostics=diagnostics,
         signature=signature,
         compiler=f"{work.compiler.name} {work.probe.version}",
-        optimize=work.optimize,
+        optimize=job.optimize,
         source_digest=f"sha256:{work.origin}",
+        names=job.names,
+        debug=job.debug,
+        options=job.options,
     )
 
 
@@ -415,9 +452,9 @@ def _failure(diagnostics: tuple[Diagnostic, ...]) -> CompileError:
     return CompileError(f"{first if first.line else first.message}{more}", diagnostics)
 
 
-def _named(item: Diagnostic, files: sources.Files) -> Diagnostic:
+def _named(item: Diagnostic, work: _Work) -> Diagnostic:
     """Leave out the made-up name of a source that has none."""
-    return item if files.named or item.file != files.entry else replace(item, file=None)
+    return item if work.named or item.file != work.job.entry else replace(item, file=None)
 
 
 def _section(signature: signatures.Signature, diagnostics: tuple[Diagnostic, ...]) -> bytes:

@@ -427,19 +427,6 @@ def add_custom_section(data: bytes, name: str, content: bytes) -> bytes:
     return data + b"\0" + leb(len(body)) + body
 
 
-def without_custom_section(data: bytes, name: str) -> bytes:
-    """Return the module without the first custom section of that name."""
-    info = parse(data)
-    if name not in info.custom:
-        return data
-    start, end = info.custom[name]
-    label = len(leb(len(name.encode()))) + len(name.encode())
-    head = 1 + len(leb(label + end - start))
-    # Compilers write the size in as few bytes as it takes, or in five.
-    begin = start - label - (head if data[start - label - head] == 0 else 6)
-    return data[:begin] + data[end:]
-
-
 def rename_exports(data: bytes, names: Mapping[str, str]) -> bytes:
     """Return the module with these exports, {old: new}, under other names."""
     cursor = Reader(data, 8, len(data))

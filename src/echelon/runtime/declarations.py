@@ -13,7 +13,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from echelon.runtime import binary, signature
+from echelon.runtime import binary, signature, stripping
 from echelon.runtime.binary import ModuleInfo
 from echelon.runtime.signature import Function, Signature, Value
 
@@ -85,7 +85,7 @@ def collect(wasm: bytes, language: str) -> bytes:
     if found is None or signature.SECTION in info.custom:
         return wasm
     renamed = {function.export: name for name, function in found.exports.items() if function.export}
-    wasm = binary.without_custom_section(binary.rename_exports(wasm, renamed), SECTION)
+    wasm = stripping.without(binary.rename_exports(wasm, renamed), SECTION.__eq__)
     exports = {name: replace(function, export="") for name, function in found.exports.items()}
     content = signature.encode(Signature(ABI, language, exports))
     return binary.add_custom_section(wasm, signature.SECTION, content)

@@ -20,10 +20,9 @@ STANDARD_OUTPUT = "-"
 def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
     path = source.existing_file(arguments.src)
     out = _target(path, arguments.output, terminal)
+    how = _how(arguments)
     try:
-        artifact = asyncio.run(
-            source.read(path, terminal, language=arguments.language, optimize=arguments.optimize or "none")
-        )
+        artifact = asyncio.run(source.read(path, terminal, how))
         binary.parse(artifact.wasm)
     except source.CompileFailed as exc:
         return exc.status
@@ -40,6 +39,22 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
         _write(out, artifact.wasm)
         terminal.result(str(out))
     return OK
+
+
+def _how(arguments: Arguments) -> source.How:
+    """Return what the options ask for; raises Usage for those that contradict each other."""
+    if arguments.names and arguments.no_names:
+        raise Usage("--names and --no-names contradict each other; write one of them")
+    options: dict[str, str] = {}
+    for item in arguments.option:
+        name, equals, value = item.partition("=")
+        if not name or not equals:
+            raise Usage(f"--option {item}: write NAME=VALUE")
+        if name in options:
+            raise Usage(f"--option {name} was given twice")
+        options[name] = value
+    names = True if arguments.names else False if arguments.no_names else None
+    return source.How(arguments.language, arguments.optimize or "none", names, arguments.debug, options)
 
 
 def _target(path: Path, output: str | None, terminal: Terminal) -> Path | None:

@@ -72,7 +72,7 @@ class Program:
 
     `commands` returns what to run, in order, for a tool, a job and the working folder, which holds the job's files
     below `src`; the last one writes `module.wasm`. `diagnose` reads what they print.
-    Without `libraries` it reads none of the system's.
+    Without `libraries` it reads none of the system's. `options` are those of `compiler.Configurable`.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Program:
     disk: int = 256 << 20
     processes: int = 1
     libraries: bool = True
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class CommandCompiler(Compiler):
@@ -94,6 +95,7 @@ class CommandCompiler(Compiler):
         self.program = program
         self.name = program.name
         self.suffixes = program.suffixes
+        self.options = program.options
         self.isolation = isolation
         self._tool: Tool | None = None
 

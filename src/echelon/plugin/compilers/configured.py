@@ -16,7 +16,6 @@ from echelon.plugin.compilers.command import CommandCompiler, Missing, Program, 
 
 _VERSION_SECONDS: Final = 20.0
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+\S*")
-_PLACES: Final = ("{entry}", "{output}", "{folder}")
 
 
 def make(tables: Mapping[str, CompilerConfig]) -> list[CommandCompiler]:
@@ -30,25 +29,32 @@ def _program(name: str, table: CompilerConfig) -> Program:
         name=name,
         suffixes=tuple(table.suffixes),
         find=_finder(name, table),
-        commands=_commands(table.command),
+        commands=_commands(table),
         diagnose=lambda text, job: command.read_messages(pattern, text, job),
         seconds=table.seconds,
         memory=table.memory_mib << 20,
         processes=table.processes,
+        options=table.options,
     )
 
 
-def _commands(arguments: Sequence[str]) -> command.Commands:
+def _commands(table: CompilerConfig) -> command.Commands:
     def make(tool: Tool, job: Job, folder: Path) -> list[list[str]]:
-        values = (str(folder / command.SOURCES / job.entry), str(folder / command.MODULE), str(folder))
-        made = [str(tool.program)]
-        for argument in arguments[1:]:
-            for place, value in zip(_PLACES, values, strict=True):
-                argument = argument.replace(place, value)
-            made.append(argument)
-        return [made]
+        values = {
+            "entry": str(folder / command.SOURCES / job.entry),
+            "output": str(folder / command.MODULE),
+            "folder": str(folder),
+            **{name: job.options.get(name, accepted[0]) for name, accepted in table.options.items()},
+        }
+        return [[str(tool.program), *(_filled(argument, values) for argument in table.command[1:])]]
 
     return make
+
+
+def _filled(argument: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        argument = argument.replace(f"{{{name}}}", value)
+    return argument
 
 
 def _finder(name: str, found: CompilerConfig) -> Callable[[], Tool | Missing]:

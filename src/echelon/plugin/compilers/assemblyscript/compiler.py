@@ -26,7 +26,7 @@ from echelon.plugin.compilers.assemblyscript.process import (
     WorkerFailed,
 )
 from echelon.plugin.toolchain import TYPESCRIPT, JavascriptChoice
-from echelon.runtime import binary, lines
+from echelon.runtime import lines, stripping
 from echelon.runtime.signature import Function, Signature, Value
 
 SECONDS: Final = 30.0
@@ -105,7 +105,7 @@ class AssemblyScript(Compiler):
             "entry": job.entry,
             "optimize": optimize,
             "shrink": shrink,
-            "names": job.optimize != "size",
+            "names": job.names or job.debug,
             "output": job.max_output,
         }
         with self._standing_in_line():
@@ -226,7 +226,7 @@ def _compiled(answer: Answer) -> Compiled:
     exports = {export.name: _function(export) for export in answer.exports}
     wasm, places = answer.wasm, None
     if answer.lines is not None:
-        wasm = binary.without_custom_section(wasm, _SOURCE_MAP)
+        wasm = stripping.without(wasm, _SOURCE_MAP.__eq__)
         places = lines.encode(answer.lines.files, answer.lines.places)
     return Compiled(wasm, diagnostics, Signature("assemblyscript", "typescript", exports), places)
 
