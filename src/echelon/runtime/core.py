@@ -20,6 +20,7 @@ from echelon.runtime.binary import COMPONENT_MAGIC
 from echelon.runtime.component.imports import ComponentImports
 from echelon.runtime.component.loading import read_component
 from echelon.runtime.engine import Engine
+from echelon.runtime.environment import Environment
 from echelon.runtime.executor import Executor
 from echelon.runtime.guest_fetch import GuestFetch
 from echelon.runtime.guest_kit import GuestKit
@@ -367,7 +368,24 @@ class Runtime:
                 loaded = read_module(wasm, digest, self.providers)
             usual = self._running_pools.usual_for(loaded.is_component)
             await self.link(loaded, usual)
+            if isinstance(loaded, LoadedHosted):
+                await self._get_ready(loaded)
             return loaded
+
+    async def _get_ready(self, loaded: LoadedHosted) -> None:
+        nothing = Permissions()
+
+        async def open_instance(limits: Limits) -> Instance:
+            def make_call() -> Call:
+                return Call(limits, nothing, Environment.build(nothing))
+
+            return (await self.open(loaded, limits, make_call))[0]
+
+        loaded.users += 1  # or the last instance to be closed would close it
+        try:
+            await loaded.get_ready(open_instance)
+        finally:
+            loaded.users -= 1
 
     async def _prepare_script(self, wasm: bytes, digest: str, header: script.ScriptHeader) -> Loaded:
         engine = await (await self.generator()).engine(header.engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,9 @@ class LoadedHosted(Loaded):
     def instantiate(self, site: Site, call: Call | None, limits: Limits, *, kept: bool = False) -> Instance:
         """Return an instance of the engine that is to be started."""
         return self.engine.instantiate(site, call, limits, kept=kept)
+
+    async def get_ready(self, open_instance: Callable[[Limits], Awaitable[Instance]]) -> None:
+        """Do once what every call would do anew; `open_instance` opens an instance that is granted nothing."""
 
     def adopt(self, site: Site, release: Callable[[], None]) -> Site:
         """Return the engine's place in a pool as the source's own."""

@@ -66,6 +66,14 @@ class Memory:
     def write_u64(self, pointer: int, value: int) -> None:
         self.write(pointer, value.to_bytes(8, "little"))
 
+    def grow(self, pages: int) -> None:
+        """Add pages of 64 KiB, all zero; raises GuestError where the instance may not have them."""
+        self.check(0, 0)
+        before = self._native.ffi.new("uint64_t *")
+        error = self._native.lib.wasmtime_memory_grow(self._context, self._handle, pages, before)
+        if error != self._native.null:
+            raise GuestError(f"the memory cannot grow: {self._native.take_error(error)}")
+
     def detach(self) -> None:
         """Make every later access raise."""
         self._context = None

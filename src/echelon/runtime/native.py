@@ -150,6 +150,7 @@ bool wasmtime_call_future_poll(wasmtime_call_future_t *);
 void wasmtime_call_future_delete(wasmtime_call_future_t *);
 char *wasmtime_memory_data(const wasmtime_context_t *, const wasmtime_memory_t *);
 size_t wasmtime_memory_data_size(const wasmtime_context_t *, const wasmtime_memory_t *);
+wasmtime_error_t *wasmtime_memory_grow(wasmtime_context_t *, const wasmtime_memory_t *, uint64_t, uint64_t *);
 wasm_trap_t *wasmtime_trap_new(const char *, size_t);
 bool wasmtime_trap_code(const wasm_trap_t *, uint8_t *);
 void wasm_trap_message(const wasm_trap_t *, wasm_byte_vec_t *);
