@@ -83,7 +83,7 @@ class Turns:
                     for task in done:
                         await self._ask("deliver", task.result())
                 answer = await self._ask("poll", None)
-            return decode_answer(answer)
+            return decode_answer(answer, self._instance.limits)
         finally:
             for task in waiting:
                 task.cancel()
@@ -127,7 +127,9 @@ class Turns:
         place = await self._engine("wasm_malloc", len(content) + 1)
         if not place:
             limit = self._instance.limits.memory
-            raise MemoryExceeded(f"the guest needs more than {limit} bytes of memory", limit=limit)
+            raise MemoryExceeded(
+                f"the guest needs more than its limit of {limit} bytes of memory", limit=limit
+            )
         self._memory.write(place, content + b"\0")
         return place
 
@@ -168,4 +170,4 @@ class Turns:
             return
         error = await self._engine("qjs_get_exception")
         message = (await self._text(error)).decode("utf-8", "replace")
-        raise thrown("", message, "")
+        raise thrown("", message, "", self._instance.limits)

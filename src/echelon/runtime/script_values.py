@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from echelon.errors import GuestError, Trap
+from echelon.errors import GuestError, MemoryExceeded, Trap
 from echelon.runtime import json_values
+
+if TYPE_CHECKING:
+    from echelon.runtime.limits import Limits
 
 _BYTES: Final = "$bytes"
 _INTEGER: Final = "$int"
 _SAFE: Final = 1 << 53
+_NO_MEMORY: Final = ("InternalError", "out of memory")
+"""What the engine throws when its memory may not grow."""
 
 
 def encode_value(value: Any, where: str) -> bytes:
@@ -66,15 +71,19 @@ class _Thrown(msgspec.Struct):
     stack: str = ""
 
 
-def decode_answer(answer: bytes) -> Any:
+def decode_answer(answer: bytes, limits: Limits) -> Any:
+    """Return what a script's function returned; raises the error for what it threw."""
     if answer[:1] != b"2":
         return decode_value(answer)
     found = msgspec.json.decode(answer[1:], type=_Thrown)
-    raise thrown(found.name, found.message, found.stack)
+    raise thrown(found.name, found.message, found.stack, limits)
 
 
-def thrown(name: str, message: str, stack: str) -> GuestError:
+def thrown(name: str, message: str, stack: str, limits: Limits) -> GuestError:
     """Return the error for what a script threw and did not catch."""
+    if (name, message) == _NO_MEMORY:
+        text = f"the guest needs more than its limit of {limits.memory} bytes of memory"
+        return MemoryExceeded(text, limit=limits.memory)
     text = f"{name}: {message}" if name else message or "an error without a message"
     lines = [line.strip() for line in stack.splitlines() if "echelon:host" not in line and line.strip()]
     place = f" ({'; '.join(lines[:8])})" if lines else ""
