@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from echelon.errors import InvalidModule
+from echelon.runtime import elements
 
 if TYPE_CHECKING:
     from echelon.runtime.lines import Source
@@ -353,12 +354,13 @@ def _start_section(info: ModuleInfo, reader: Reader) -> None:
 
 
 def _element_section(info: ModuleInfo, reader: Reader) -> None:
-    reader.count("element segments", MAX_ELEMENTS)
+    count = reader.count("element segments", MAX_ELEMENTS)
     info.elements = reader.end - reader.pos
     if info.elements > MAX_ELEMENTS * 2:
         raise InvalidModule(
             f"the element section has {info.elements} bytes, at most {MAX_ELEMENTS * 2} are accepted"
         )
+    elements.check(reader, count, info.tables)
 
 
 def _code_section(info: ModuleInfo, reader: Reader) -> None:
