@@ -34,6 +34,8 @@ SECTION: Final = "echelon:script"
 CODE: Final = "echelon:script.code"
 VERSION: Final = 1
 HANDLE: Final = "handle"
+_LONG: Final = 1024
+"""Characters of a text that goes beside the other arguments, as it is."""
 
 
 class ScriptHeader(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,8 +57,9 @@ class Places(msgspec.Struct, forbid_unknown_fields=True):
     load: int
     call: int
     handle: int
+    hold: int
     deliver: int
-    poll: int
+    resume: int
 
 
 def pack(header: ScriptHeader, code: str) -> bytes:
@@ -149,9 +152,14 @@ class ScriptPlan(FunctionPlan):
     async def call(
         self, instance: Instance, arguments: Sequence[Any], plans: Mapping[str, FunctionPlan], *, kept: bool
     ) -> Any:
-        text = encode_value([self.name, list(arguments)], f"{self.name}()")
-        turns = Turns(instance, self._script)
-        return await turns.within_time(turns.run("call", text))
+        values, places, held = list(arguments), [], []
+        for place, value in enumerate(values):
+            if isinstance(value, str) and len(value) >= _LONG:
+                places.append(place)
+                held.append(_utf8(value, f"{self.name}() argument {place + 1}"))
+                values[place] = None
+        text = encode_value([self.name, values, places], f"{self.name}()")
+        return await Turns(instance, self._script).run("call", text, held)
 
     async def exchange(self, instance: Instance, request: bytes) -> bytes:
         """Answer an HTTP request: a request buffer in, a response buffer out (see http_guest.py)."""
@@ -160,18 +168,34 @@ class ScriptPlan(FunctionPlan):
         method, path, query = reader.text(), reader.text(), reader.text()
         headers = [[reader.text(), reader.text()] for _ in range(reader.number())]
         url = f"{path}?{query}" if query else path
-        text = encode_value([method, url, headers, reader.content()], "the request")
-        turns = Turns(instance, self._script)
-        answer = await turns.within_time(turns.run("handle", text))
+        body: bytes | None = reader.content()
+        held = [body] if body and _is_text(body) else []
+        text = encode_value([method, url, headers, None if held or not body else body], "the request")
+        answer = await Turns(instance, self._script).run("handle", text, held)
         writer = Writer()
         try:
-            status, pairs, body = answer
+            status, pairs, content = answer
             for number in (1, int(status), len(pairs)):
                 writer.number(number)
             for name, value in pairs:
                 writer.text(name)
                 writer.text(value)
-            writer.content(body if isinstance(body, bytes) else str(body).encode())
+            writer.content(content)
         except Exception as exc:  # a script may have changed anything
             raise GuestError(f"the script's response cannot be read: {exc}") from None
         return bytes(writer.buffer)
+
+
+def _utf8(text: str, where: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{where}: the text has half of a surrogate pair") from None
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -18,8 +18,7 @@ EXPORTS: Final = frozenset(
         "qjs_get_string_len",
         "qjs_free_cstring",
         "qjs_free_value",
-        "qjs_is_job_pending",
-        "qjs_execute_pending_job",
+        "script_turn",
     }
 )
 """What the runtime calls; the engine exports nothing else."""

@@ -1,4 +1,9 @@
-"""Values of scripts: JSON, with what JSON lacks written as objects of one key, and what a script threw."""
+"""What scripts are told and say, as text: values, questions to the host, and what a script threw.
+
+The first character says what follows: 0 a value as JSON; 1 one with bytes or large numbers, which are written as
+objects of one key; 2 an error; 3 questions, one a line; 4 a text as it is; 6 and 7 a response, with a body of text or
+of bytes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,11 @@ from echelon.runtime import json_values
 if TYPE_CHECKING:
     from echelon.runtime.limits import Limits
 
+WAITING: Final = "3"
+TEXT: Final = "4"
+_ERROR: Final = "2"
+_RESPONSE: Final = "6"
+_BINARY_RESPONSE: Final = "7"
 _BYTES: Final = "$bytes"
 _INTEGER: Final = "$int"
 _SAFE: Final = 1 << 53
@@ -44,10 +54,21 @@ def _lower(value: Any) -> tuple[bool, Any]:
     return False, value
 
 
-def decode_value(text: bytes) -> Any:
+def decode_value(text: str) -> Any:
     """Read a value of the host script; raises GuestError."""
+    if text[:1] == TEXT:
+        return text[1:]
     value = json_values.decode(text[1:])
-    return _lift(value) if text[:1] == b"1" else value
+    return _lift(value) if text[:1] == "1" else value
+
+
+def read_questions(text: str) -> list[tuple[int, str, str]]:
+    """Return the number, the operation and the arguments of each question; raises GuestError."""
+    try:
+        found = [line.split(" ", 2) for line in text[1:].split("\n")[:-1]]
+        return [(int(number), operation, values) for number, operation, values in found]
+    except ValueError:
+        raise GuestError("the script asks its host for what cannot be read") from None
 
 
 def _lift(value: Any) -> Any:
@@ -55,14 +76,25 @@ def _lift(value: Any) -> Any:
         return [_lift(item) for item in value]
     if not isinstance(value, dict):
         return value
-    try:
-        if len(value) == 1 and isinstance(value.get(_BYTES), str):
-            return base64.b64decode(value[_BYTES], validate=True)
-        if len(value) == 1 and isinstance(value.get(_INTEGER), str):
-            return int(value[_INTEGER])
-    except ValueError as exc:
-        raise GuestError(f"the script returned a value that cannot be read: {exc}") from None
+    if len(value) == 1 and isinstance(value.get(_BYTES), str):
+        return _bytes(value[_BYTES])
+    if len(value) == 1 and isinstance(value.get(_INTEGER), str):
+        return _integer(value[_INTEGER])
     return {key: _lift(item) for key, item in value.items()}
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as exc:
+        raise GuestError(f"the script returned bytes that cannot be read: {exc}") from None
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as exc:
+        raise GuestError(f"the script returned a number that cannot be read: {exc}") from None
 
 
 class _Thrown(msgspec.Struct):
@@ -71,19 +103,28 @@ class _Thrown(msgspec.Struct):
     stack: str = ""
 
 
-def decode_answer(answer: bytes, limits: Limits) -> Any:
+def decode_answer(answer: str, limits: Limits) -> Any:
     """Return what a script's function returned; raises the error for what it threw."""
-    if answer[:1] != b"2":
-        return decode_value(answer)
-    found = msgspec.json.decode(answer[1:], type=_Thrown)
-    raise thrown(found.name, found.message, found.stack, limits)
+    kind = answer[:1]
+    if kind == _ERROR:
+        found = msgspec.json.decode(answer[1:], type=_Thrown)
+        raise thrown(found.name, found.message, found.stack, limits)
+    if kind in (_RESPONSE, _BINARY_RESPONSE):
+        head, _, body = answer[1:].partition("\n")
+        content = body.encode("utf-8", "replace") if kind == _RESPONSE else _bytes(body)
+        return [*json_values.decode(head), content]
+    return decode_value(answer)
+
+
+def out_of_memory(limits: Limits) -> MemoryExceeded:
+    text = f"the guest needs more than its limit of {limits.memory} bytes of memory"
+    return MemoryExceeded(text, limit=limits.memory)
 
 
 def thrown(name: str, message: str, stack: str, limits: Limits) -> GuestError:
     """Return the error for what a script threw and did not catch."""
     if (name, message) == _NO_MEMORY:
-        text = f"the guest needs more than its limit of {limits.memory} bytes of memory"
-        return MemoryExceeded(text, limit=limits.memory)
+        return out_of_memory(limits)
     text = f"{name}: {message}" if name else message or "an error without a message"
     lines = [line.strip() for line in stack.splitlines() if "echelon:host" not in line and line.strip()]
     place = f" ({'; '.join(lines[:8])})" if lines else ""

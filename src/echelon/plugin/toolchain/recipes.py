@@ -19,7 +19,7 @@ TYPESCRIPT: Final = Recipe(
 
 JAVASCRIPT: Final = Recipe(
     name="javascript",
-    version="3.6.2-1",
+    version="3.6.2-2",
     size="12 MB",
     marker="engine.wasm",
     fetch=scripts.fetch,

@@ -7,15 +7,16 @@ becomes its data, so that an instance needs no start of its own. The same packag
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from echelon.errors import EchelonError
+from echelon.plugin.compilers.javascript import natives
 from echelon.runtime import script_engine
-from echelon.runtime.binary import MAGIC, Reader, add_custom_section, leb
+from echelon.runtime.binary import Reader, add_custom_section, leb
 from echelon.runtime.script_host import MAILBOX
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ _RUN: Final = 64
 """Zeros that are worth a new segment."""
 
 _MAX_STACK: Final = 256 << 10
-_PORT: Final = ("load", "call", "handle", "deliver", "poll")
+_PORT: Final = ("load", "call", "handle", "hold", "deliver", "resume", "poll")
+_CELLS: Final = 24
 _MEMORY, _EXPORT, _DATA, _DATA_COUNT = 5, 7, 11, 12
 
 
@@ -36,17 +38,21 @@ async def build(package: bytes, host_script: str) -> bytes:
     from echelon.runtime.core import Runtime
     from echelon.runtime.limits import Limits
 
+    package, functions = natives.add(package)
     async with Runtime() as runtime:
         module = await runtime.load(package, limits=Limits(time=60, memory=64 << 20))
         async with module.instance(seed=0) as live:
-            places = await _prepare(live, host_script)
+            places = await _prepare(live, host_script, functions)
             memory = live.memory.read(0, live.memory.size)
     wasm = _rewrite(package, memory)
     return add_custom_section(wasm, script_engine.SECTION, msgspec.json.encode(places))
 
 
-async def _prepare(live: LiveInstance, host_script: str) -> dict[str, int]:
-    """Start the engine, run the host script, and return where in memory its parts are."""
+async def _prepare(live: LiveInstance, host_script: str, functions: Mapping[str, int]) -> dict[str, int]:
+    """Start the engine, run the host script, and return where in memory its parts are.
+
+    `functions` are those of JavaScript that the module has of its own, by their places in its table.
+    """
 
     async def keep(content: bytes) -> int:
         place: int = await live.call("wasm_malloc", len(content) + 1)
@@ -58,18 +64,19 @@ async def _prepare(live: LiveInstance, host_script: str) -> dict[str, int]:
     await live.call("qjs_set_max_stack_size", _MAX_STACK)
     mailbox = await keep(bytes(MAILBOX))
     context = await live.call("qjs_get_context_ptr")
-    buffer: int = await live.call("JS_NewArrayBuffer", context, mailbox, MAILBOX, 0, 0, 0, 0)
-    cell = await keep(bytes(8))
-    live.memory.write(cell, (buffer & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little"))
-    name = await keep(b"host")
-    host = await live.call("qjs_new_host_function", name, 4, 0)
+    host = await live.call("qjs_new_host_function", await keep(b"host"), 4, 0)
+    given: list[int] = [await live.call("JS_NewArrayBuffer", context, mailbox, MAILBOX, 0, 0, 0, 0)]
+    for place in functions.values():
+        name = await keep(b"")
+        given.append(await live.call("JS_NewCFunction2", context, place, name, 1, 0, 0))
+    cells = [host, *[await keep(_value(value)) for value in given]]
     code = host_script.encode()
     # JS_EVAL_FLAG_STRICT is part of the script itself
     script = await live.call("qjs_eval", await keep(code), len(code), await keep(b"echelon:host"), 0)
-    places = {"mailbox": mailbox, "cells": await keep(bytes(16)), "filename": await keep(b"script.js")}
+    places = {"mailbox": mailbox, "cells": await keep(bytes(_CELLS)), "filename": await keep(b"script.js")}
     places["nothing"] = await live.call("qjs_get_undefined")
-    live.memory.write(places["cells"], struct.pack("<II", host, cell))
-    port = await live.call("qjs_call", script, places["nothing"], 2, places["cells"])
+    arguments = await keep(struct.pack(f"<{len(cells)}I", *cells))
+    port = await live.call("qjs_call", script, places["nothing"], len(cells), arguments)
     if await live.call("qjs_is_exception", port):
         error = await live.call("qjs_get_exception")
         text = await live.call("qjs_get_string_len", error, places["cells"])
@@ -78,10 +85,16 @@ async def _prepare(live: LiveInstance, host_script: str) -> dict[str, int]:
     for item in _PORT:
         places[item] = await live.call("qjs_get_prop_string", port, await keep(item.encode()))
     await live.call("qjs_run_gc")
-    live.memory.write(places["cells"], bytes(16))
+    poll = live.memory.read(places.pop("poll"), 8)
+    live.memory.write(places["cells"], bytes(natives.POLL) + poll)
     if live.memory.read(0, 16).strip(b"\0"):
         raise EchelonError("the JavaScript engine keeps something where nothing may be")
     return places
+
+
+def _value(value: int) -> bytes:
+    """Return a value of the engine as its memory has it."""
+    return (value & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little")
 
 
 def _rewrite(package: bytes, memory: bytes) -> bytes:
@@ -91,18 +104,14 @@ def _rewrite(package: bytes, memory: bytes) -> bytes:
         _EXPORT: _exports,
         _DATA: lambda _old: _data(memory),
     }
-    out, cursor = bytearray(MAGIC), Reader(package, 8, len(package))
-    while cursor.pos < cursor.end:
-        section, size = cursor.byte(), cursor.u32()
-        start = cursor.pos
-        cursor.skip(size)
-        if section in (0, _DATA_COUNT):
+    parts = []
+    for number, content in natives.sections(package):
+        if number in (0, _DATA_COUNT):
             continue
-        content = package[start : cursor.pos]
-        if section in replaced:
-            content = replaced[section](Reader(package, start, cursor.pos))
-        out += bytes([section]) + leb(len(content)) + content
-    return bytes(out)
+        if number in replaced:
+            content = replaced[number](Reader(content, 0, len(content)))
+        parts.append((number, content))
+    return natives.join(parts)
 
 
 def _exports(old: Reader) -> bytes:
@@ -120,7 +129,8 @@ def _exports(old: Reader) -> bytes:
 
 def _data(memory: bytes) -> bytes:
     parts = [
-        b"\0\x41" + _signed(start) + b"\x0b" + leb(len(content)) + content for start, content in _runs(memory)
+        b"\0\x41" + natives.signed(start) + b"\x0b" + leb(len(content)) + content
+        for start, content in _runs(memory)
     ]
     return leb(len(parts)) + b"".join(parts)
 
@@ -131,14 +141,3 @@ def _runs(memory: bytes) -> Iterator[tuple[int, bytes]]:
 
     for found in re.finditer(rb"[^\0](?:\0{0,%d}[^\0]+)*" % _RUN, memory):
         yield found.start(), found.group()
-
-
-def _signed(value: int) -> bytes:
-    """Return a number that is not negative as the binary format writes signed ones."""
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        done = not value and not byte & 0x40
-        out.append(byte | (0 if done else 0x80))
-        if done:
-            return bytes(out)

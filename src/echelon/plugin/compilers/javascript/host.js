@@ -1,11 +1,13 @@
 // Runs once, when the engine is built; what it leaves in memory is what every script begins with. Nothing a script does
 // to the globals may change how this works, so all it uses later is kept here. Evaluates to the port that the host calls.
-((host, mailbox) => {
+((host, mailbox, decodeText, encodeText) => {
   "use strict";
   const { parse, stringify } = JSON;
   const { apply, construct, defineProperty, deleteProperty, getPrototypeOf } = Reflect;
   const uncurry = (method) => (self, ...rest) => apply(method, self, rest);
   const { String, Number, Object, Map, Error, TypeError, Promise, Uint8Array, ArrayBuffer, Date } = globalThis;
+  const toWellFormed = uncurry(String.prototype.toWellFormed), isWellFormed = uncurry(String.prototype.isWellFormed);
+  const includes = uncurry(String.prototype.includes);
   const floor = Math.floor, isArray = Array.isArray, isView = ArrayBuffer.isView, keys = Object.keys;
   const codeAt = uncurry(String.prototype.charCodeAt), lower = uncurry(String.prototype.toLowerCase);
   const fromCode = String.fromCharCode, then = uncurry(Promise.prototype.then);
@@ -75,6 +77,7 @@
     big() { special = true; return { "$int": bigText(this) }; },
   };
   const encode = (value) => {
+    if (typeof value === "string") return `4${toWellFormed(value)}`; // which puts a text in pieces together, too
     special = false;
     defineProperty(bytePrototype, "toJSON", { value: toJSON.bytes, configurable: true });
     defineProperty(bigPrototype, "toJSON", { value: toJSON.big, configurable: true });
@@ -115,12 +118,12 @@
   };
 
   // --- questions to the host that take time, and timers ---
-  let asked = [], number = 0;
+  let asked = "", number = 0;
   const waiting = new Map();
   const ask = (operation, values) => new Promise((resolve, reject) => {
     const text = encode(values), id = ++number;
     mapSet(waiting, id, { resolve, reject });
-    push(asked, [id, operation, text]);
+    asked += `${id} ${operation} ${text}\n`;
   });
   const timers = new Map();
   const startTimer = (action, delay, rest, again) => {
@@ -162,45 +165,34 @@
     if (!seeded) { random(state); seeded = true; }
     return ((step() >>> 5) * 67108864 + (step() >>> 6)) / 9007199254740992;
   };
-  const utf8 = (text) => {
-    text = `${text}`;
-    const out = new Uint8Array(text.length * 3);
-    let at = 0;
-    for (let i = 0; i < text.length; i++) {
-      let c = codeAt(text, i);
-      if (c < 128) { out[at++] = c; continue; }
-      if (c >= 0xd800 && c < 0xe000) {
-        const next = c < 0xdc00 && i + 1 < text.length ? codeAt(text, i + 1) : 0;
-        if (next >= 0xdc00 && next < 0xe000) { c = 0x10000 + ((c - 0xd800) << 10) + next - 0xdc00; i++; } else c = 0xfffd;
-      }
-      if (c < 0x800) out[at++] = 192 | (c >> 6);
-      else {
-        if (c < 0x10000) out[at++] = 224 | (c >> 12);
-        else { out[at++] = 240 | (c >> 18); out[at++] = 128 | ((c >> 12) & 63); }
-        out[at++] = 128 | ((c >> 6) & 63);
-      }
-      out[at++] = 128 | (c & 63);
-    }
-    return sliceBytes(out, 0, at);
-  };
+  const utf8 = (text) => encodeText(toWellFormed(`${text}`));
   const sliceBytes = uncurry(bytePrototype.slice);
   const bytesOf = (value) => value instanceof ArrayBuffer ? new Uint8Array(value)
     : isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : undefined;
   const text8 = (bytes) => {
-    let out = "";
-    for (let i = 0; i < bytes.length;) {
-      const b = bytes[i++];
-      if (b < 128) { out += fromCode(b); continue; }
-      const more = b >= 0xf0 && b < 0xf5 ? 3 : b >= 0xe0 ? 2 : b >= 0xc2 ? 1 : 0;
-      let c = more === 3 ? b & 7 : more === 2 ? b & 15 : b & 31, j = 0;
-      while (j < more && b < 0xf5 && (bytes[i + j] & 192) === 128) c = (c << 6) | (bytes[i + j++] & 63);
-      const good = more && j === more && (more < 2 || c >= (more === 2 ? 0x800 : 0x10000))
-        && (c < 0xd800 || c > 0xdfff) && c < 0x110000;
-      i += j;
-      if (!good) out += "\ufffd";
-      else out += c < 0x10000 ? fromCode(c) : fromCode(0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 1023));
+    const text = decodeText(bytes);
+    return isWellFormed(text) && !includes(text, "\ufffd") ? text : text8Exactly(bytes);
+  };
+  const text8Exactly = (bytes) => { // where bytes are no UTF-8: the decoder of the Encoding Standard
+    let out = "", c = 0, needed = 0, low = 0x80, high = 0xbf;
+    for (let i = 0; i < bytes.length; i++) {
+      const b = bytes[i];
+      if (!needed) {
+        if (b < 0x80) out += fromCode(b);
+        else if (b >= 0xc2 && b <= 0xdf) { needed = 1; c = b & 31; }
+        else if (b >= 0xe0 && b <= 0xef) { needed = 2; c = b & 15; low = b === 0xe0 ? 0xa0 : 0x80; high = b === 0xed ? 0x9f : 0xbf; }
+        else if (b >= 0xf0 && b <= 0xf4) { needed = 3; c = b & 7; low = b === 0xf0 ? 0x90 : 0x80; high = b === 0xf4 ? 0x8f : 0xbf; }
+        else out += "\ufffd";
+        continue;
+      }
+      const good = b >= low && b <= high;
+      low = 0x80; high = 0xbf;
+      if (!good) { needed = 0; out += "\ufffd"; i--; continue; }
+      c = (c << 6) | (b & 63);
+      if (--needed) continue;
+      out += c < 0x10000 ? fromCode(c) : fromCode(0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 1023));
     }
-    return out;
+    return needed ? `${out}\ufffd` : out;
   };
   define("TextEncoder", class TextEncoder { get encoding() { return "utf-8"; } encode(text = "") { return utf8(text); } });
   define("TextDecoder", class TextDecoder {
@@ -210,7 +202,7 @@
   class Headers {
     #pairs = [];
     constructor(init) {
-      if (init instanceof Headers) for (const [n, v] of init.#pairs) this.append(n, v);
+      if (init instanceof Headers) for (let i = 0; i < init.#pairs.length; i++) this.append(init.#pairs[i][0], init.#pairs[i][1]);
       else if (isArray(init)) for (let i = 0; i < init.length; i++) this.append(init[i][0], init[i][1]);
       else if (init) for (const name of keys(init)) this.append(name, init[name]);
     }
@@ -312,26 +304,26 @@
 
   // --- the port: every function takes and returns text ---
   let exports, settled = null;
-  const settle = (value) => { settled = encode(value); };
   const fail = (error) => { settled = failure(error); };
   const isThenable = (value) => value !== null && (typeof value === "object" || typeof value === "function")
     && typeof value.then === "function";
   const finish = async (value) => value;
-  const begin = (action) => {
+  const begin = (action, write = encode) => {
     settled = null;
+    const settle = (value) => {
+      try { settled = write(value); } catch (error) { fail(error); }
+    };
     try {
       const value = action();
-      if (isThenable(value)) {
-        then(finish(value), (found) => { try { settle(found); } catch (error) { fail(error); } }, fail);
-      } else settle(value);
+      if (isThenable(value)) then(finish(value), settle, fail);
+      else settle(value);
     } catch (error) { fail(error); }
-    return poll();
   };
   const poll = () => {
     if (settled !== null) return settled;
     const found = asked;
-    asked = [];
-    return `3${stringify(found)}`;
+    asked = "";
+    return `3${found}`;
   };
   const own = uncurry(Object.prototype.hasOwnProperty);
   const exported = (name) => {
@@ -344,8 +336,11 @@
     const response = own(exports, "handle") ? await exported("handle")(request)
       : typeof main === "function" ? await main(request) : await main.fetch(request);
     if (!(response instanceof Response)) throw new TypeError("the handler must return a Response");
-    return [response.status, pairsOf(response.headers), contentOf(response)];
+    const content = contentOf(response), head = stringify([response.status, pairsOf(response.headers)]);
+    return typeof content === "string" ? `6${head}\n${toWellFormed(content)}` : `7${head}\n${toBase64(content)}`;
   };
+  let held = []; // texts that a call brings beside its arguments
+  const take = () => { const found = held; held = []; return found; };
   return {
     load: (script) => begin(() => {
       const module = { exports: {} };
@@ -356,21 +351,23 @@
       exports = module.exports;
       return null;
     }),
+    hold: (text) => { push(held, text); },
     call: (text) => begin(() => {
-      const [name, values] = decode(text);
-      return apply(exported(name), undefined, values);
+      const texts = take(), found = decode(text), values = found[1], places = found[2];
+      for (let i = 0; i < texts.length; i++) values[places[i]] = texts[i];
+      return apply(exported(found[0]), undefined, values);
     }),
     handle: (text) => begin(() => {
-      const [method, url, headers, body] = decode(text);
-      return answer(new Request(url, { method, headers, body }));
-    }),
+      const texts = take(), found = decode(text);
+      return answer(new Request(found[1], { method: found[0], headers: found[2], body: texts.length ? texts[0] : found[3] }));
+    }, (text) => text),
     deliver: (text) => {
-      const [id, good, value] = decode(text), found = mapGet(waiting, id);
-      mapDelete(waiting, id);
-      if (good) found.resolve(value);
-      else found.reject(new Error(value));
-      return "";
+      const answered = decode(text), found = mapGet(waiting, answered[0]);
+      mapDelete(waiting, answered[0]);
+      if (answered[1]) found.resolve(answered[2]);
+      else found.reject(new Error(answered[2]));
     },
+    resume: () => {},
     poll,
   };
 })
