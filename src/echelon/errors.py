@@ -82,16 +82,21 @@ class PermissionDenied(EchelonError, PermissionError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One level of a guest's stack, innermost first; offsets are bytes from the start of the module."""
+    """One level of a guest's stack, innermost first; offsets are bytes from the start of the module.
+
+    Functions of scripts are in no module: their `index` is -1. They alone have a `column`.
+    """
 
     function: str
     index: int
     offset: int
     file: str | None = None
     line: int | None = None
+    column: int | None = None
 
     def __str__(self) -> str:
-        where = f" ({self.file}:{self.line})" if self.file else ""
+        place = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        where = f" ({place})" if self.file else ""
         return f"{self.function}{where}"
 
 

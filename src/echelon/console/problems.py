@@ -158,7 +158,9 @@ def to_json(value: Any) -> Any:
             "index": value.index,
             "offset": value.offset,
         }
-        return frame if value.file is None else {**frame, "file": _text(value.file), "line": value.line}
+        if value.file is not None:
+            frame |= {"file": _text(value.file), "line": value.line}
+        return frame if value.column is None else {**frame, "column": value.column}
     return _text(value) if isinstance(value, str) else value
 
 

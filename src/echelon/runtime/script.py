@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from echelon.errors import Busy, GuestError, InvalidModule
-from echelon.runtime import binary, script_engine, script_image
+from echelon.runtime import binary, script_engine, script_image, script_map
 from echelon.runtime.frames import Reader, Writer
 from echelon.runtime.hosted import LoadedHosted
 from echelon.runtime.limits import Limits
 from echelon.runtime.plans import FunctionPlan
+from echelon.runtime.script_map import ScriptMap
 from echelon.runtime.script_turns import Turns
 from echelon.runtime.script_values import encode_value
 from echelon.runtime.signature import Function, Signature, Value
@@ -62,10 +63,11 @@ class Places(msgspec.Struct, forbid_unknown_fields=True):
     resume: int
 
 
-def pack(header: ScriptHeader, code: str) -> bytes:
-    """Return the module that holds a script."""
+def pack(header: ScriptHeader, code: str, places: bytes | None = None) -> bytes:
+    """Return the module that holds a script; `places` is what `script_map.encode` wrote."""
     wasm = binary.add_custom_section(binary.MAGIC, SECTION, msgspec.json.encode(header))
-    return binary.add_custom_section(wasm, CODE, code.encode())
+    wasm = binary.add_custom_section(wasm, CODE, code.encode())
+    return wasm if places is None else binary.add_custom_section(wasm, script_map.SECTION, places)
 
 
 def read_header(wasm: bytes) -> ScriptHeader | None:
@@ -91,6 +93,7 @@ class LoadedScript(LoadedHosted):
     places: Places = field(kw_only=True)
     code: bytes = field(kw_only=True)
     questions: Questions = field(kw_only=True)
+    map: ScriptMap | None = field(kw_only=True)
     image: Image | None = field(default=None, kw_only=True)
 
     async def get_ready(self, open_instance: Callable[[Limits], Awaitable[Instance]]) -> None:
@@ -115,13 +118,14 @@ def read_script(
     info: ModuleInfo = binary.parse(wasm)
     content = binary.custom_section(engine.wasm, engine.info, script_engine.SECTION)
     code = binary.custom_section(wasm, info, CODE)
+    places_of = binary.custom_section(wasm, info, script_map.SECTION)
     if content is None or code is None:
         raise InvalidModule("the script has no code, or names an engine that is none")
     places = msgspec.json.decode(content, type=Places)
     plans: dict[str, FunctionPlan] = {}
     script = LoadedScript(
         wasm, digest, info, Signature(language=header.language), plans, [], engine=engine, places=places, code=code,
-        questions=questions,
+        questions=questions, map=None if places_of is None else ScriptMap(places_of),
     )  # fmt: skip
     for name, params in header.exports.items():
         plans[name] = ScriptPlan(name, params, script)

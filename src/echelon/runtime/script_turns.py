@@ -74,7 +74,7 @@ class Turns:
 
     async def parse(self) -> int:
         """Return the script as a function that is still to be called."""
-        code = b"(function(module,exports,require){" + self._script.code + b"\n})"
+        code = b"(function(module,exports,require){\n" + self._script.code + b"\n})"
         place = await self._put(code)
         function = await self._engine("qjs_eval", place, len(code), self._places.filename, 0)
         if await self._engine("qjs_is_exception", function):
@@ -95,7 +95,7 @@ class Turns:
         """Answer what the script asks until it has settled, and return what it settled with."""
         if answer[:1] == WAITING:
             answer = await self._within_time(answer)
-        return decode_answer(answer, self._instance.limits)
+        return decode_answer(answer, self._instance.limits, self._script.map)
 
     async def _within_time(self, answer: str) -> str:
         instance = self._instance
@@ -196,4 +196,4 @@ class Turns:
     async def _failure(self) -> GuestError:
         """Return what the engine threw outside of the host script: too deep a stack, or no memory left."""
         error = await self._engine("qjs_get_exception")
-        return thrown("", await self._text(error, flat=False), "", self._instance.limits)
+        return thrown("", await self._text(error, flat=False), (), self._instance.limits)

@@ -8,12 +8,14 @@ of bytes.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from echelon.errors import GuestError, MemoryExceeded, Trap
+from echelon.errors import Frame, GuestError, MemoryExceeded, Trap
 from echelon.runtime import json_values
+from echelon.runtime.script_map import ScriptMap, read_frames
 
 if TYPE_CHECKING:
     from echelon.runtime.limits import Limits
@@ -103,12 +105,12 @@ class _Thrown(msgspec.Struct):
     stack: str = ""
 
 
-def decode_answer(answer: str, limits: Limits) -> Any:
+def decode_answer(answer: str, limits: Limits, places: ScriptMap | None) -> Any:
     """Return what a script's function returned; raises the error for what it threw."""
     kind = answer[:1]
     if kind == _ERROR:
         found = msgspec.json.decode(answer[1:], type=_Thrown)
-        raise thrown(found.name, found.message, found.stack, limits)
+        raise thrown(found.name, found.message, read_frames(found.stack, places), limits)
     if kind in (_RESPONSE, _BINARY_RESPONSE):
         head, _, body = answer[1:].partition("\n")
         content = body.encode("utf-8", "replace") if kind == _RESPONSE else _bytes(body)
@@ -121,11 +123,10 @@ def out_of_memory(limits: Limits) -> MemoryExceeded:
     return MemoryExceeded(text, limit=limits.memory)
 
 
-def thrown(name: str, message: str, stack: str, limits: Limits) -> GuestError:
+def thrown(name: str, message: str, frames: Sequence[Frame], limits: Limits) -> GuestError:
     """Return the error for what a script threw and did not catch."""
     if (name, message) == _NO_MEMORY:
         return out_of_memory(limits)
     text = f"{name}: {message}" if name else message or "an error without a message"
-    lines = [line.strip() for line in stack.splitlines() if "echelon:host" not in line and line.strip()]
-    place = f" ({'; '.join(lines[:8])})" if lines else ""
-    return Trap(f"the script threw {text[:4096]}{place[:2048]}", code="exception")
+    place = f" (at {frames[0]})" if frames else ""
+    return Trap(f"the script threw {text[:4096]}{place}", code="exception", frames=frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from dataclasses import replace
@@ -9,17 +10,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from echelon.errors import Diagnostic
 from echelon.plugin import toolchain
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
 from echelon.plugin.compilers import command
 from echelon.plugin.compilers.command import CommandCompiler, Missing, Program, Tool
 from echelon.plugin.sandbox.process import Isolation
-from echelon.runtime import script
+from echelon.runtime import script, script_map
 
 NAME: Final = "javascript"
 SUFFIXES: Final = (".js", ".mjs", ".jsx", ".tsx")
-_SCRIPT: Final = "script.js"
 _PROBLEM: Final = re.compile(
     r"\[(?P<severity>ERROR|WARNING)\] (?P<message>[^\n]+)\n\n\s+(?P<file>[^\n:]+):(?P<line>\d+):(?P<column>\d+):"
 )
@@ -43,6 +45,7 @@ def _commands(tool: Tool, job: Job, folder: Path) -> list[list[str]]:
     options = [
         "--bundle", "--format=cjs", "--platform=neutral", "--target=es2023", "--external:echelon",
         "--charset=utf8", "--log-level=warning", "--color=false", "--tsconfig-raw={}", "--jsx=automatic",
+        "--sourcemap=inline", "--sources-content=false",
         f"--outfile={folder / command.MODULE}",
     ]  # fmt: skip
     if job.optimize != "none":
@@ -81,18 +84,36 @@ class JavaScript(Compiler):
         made = await self._command.compile(job)
         if made.wasm is None:
             return made
-        code = made.wasm.decode("utf-8", "replace")
+        code, places = _split(made.wasm.decode("utf-8", "replace"))
         tool = _find(self._home)
         header = script.ScriptHeader(
             script.VERSION, NAME, tool.revision if isinstance(tool, Tool) else "", _exports(code)
         )
-        return replace(made, wasm=script.pack(header, code))
+        return replace(made, wasm=script.pack(header, code, places if job.names else None))
 
     def engine(self, digest: str) -> bytes | None:
         tool = _find(self._home)
         if isinstance(tool, Missing) or tool.revision != digest:
             return None
         return (toolchain.JAVASCRIPT.directory(self._home) / "engine.wasm").read_bytes()
+
+
+_MAP: Final = "\n//# sourceMappingURL=data:application/json;base64,"
+
+
+class _Map(msgspec.Struct):
+    sources: list[str]
+    mappings: str
+
+
+def _split(bundle: str) -> tuple[str, bytes | None]:
+    """Return a bundle without its source map, and the map with the job's names of files."""
+    code, found, text = bundle.rpartition(_MAP)
+    if not found:
+        return bundle, None
+    places = msgspec.json.decode(base64.b64decode(text), type=_Map)
+    files = [name.removeprefix(f"{command.SOURCES}/") for name in places.sources]
+    return code, script_map.encode(files, places.mappings)
 
 
 _EXPORT: Final = re.compile(r"__export\(\w+, \{\n(.*?)\n\}\);", re.S)
