@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta, tzinfo
 from pathlib import Path
@@ -28,6 +28,7 @@ from echelon.runtime.lifecycle import Lifecycle
 from echelon.runtime.module import Module
 from echelon.telemetry import OFF, Telemetry, configure_logging
 from echelon.types import ErrorHandler, Handler, Middleware, Receive, Scope, Send
+from echelon.view.site import Site
 
 H = TypeVar("H", bound=Handler)
 Hook = Callable[[], Awaitable[None]]
@@ -67,6 +68,7 @@ class Application:
         )
         self.__rsgi__ = self._service.__rsgi__
         self.console = Console(self)
+        self.views = Site(self.router, self.wasm, self._errors, debug=self.config.debug)
         self._add_components()
 
     # --- components ---
@@ -99,6 +101,7 @@ class Application:
         add("key-value store", self._start_kv, self._stop_kv)
         add("generator", self.generator.start, self.generator.close)
         add("WebAssembly runtime", self.wasm.start, self.wasm.close)
+        add("views", self.views.start, self.views.close)
         add("console", self.console.start, self.console.close)
         add("application's start hooks", self._run_start_hooks, self._run_stop_hooks)
         add("queue handlers and cron jobs", self._start_jobs, self._stop_jobs)
@@ -302,6 +305,39 @@ class Application:
     def include(self, router: Router, prefix: str = "", *, middleware: Iterable[Middleware] = ()) -> None:
         """Add the routes of another router below a prefix."""
         self.router.include(router, prefix, middleware=middleware)
+
+    # --- pages ---
+
+    def page(
+        self,
+        path: str,
+        file: str | Path,
+        props: Handler | None = None,
+        *,
+        stream: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Answer a path with a page of components: `app.page("/", "pages/index.tsx", props=load)`.
+
+        `props` is a handler like any other that returns the page's properties (or a Response instead of the page);
+        without it they are the parameters of the path. `stream` sends the beginning while they are loaded, so that
+        the status is always 200. Layouts are those in the folder `pages` above the file (see docs/views.md).
+        """
+        self.views.page(path, file, props, stream=stream, name=name)
+
+    def pages(
+        self,
+        folder: str | Path,
+        *,
+        props: Mapping[str, Handler] | None = None,
+        prefix: str = "",
+        stream: bool = False,
+    ) -> None:
+        """Answer with every page of a folder, each at the path that its name says.
+
+        `props` loads the properties of the pages by these paths: `props={"/posts/{id}": load_post}`.
+        """
+        self.views.pages(folder, props or {}, prefix, stream)
 
     def url_for(self, name: str, /, **params: Any) -> str:
         """Return the path of a named route."""

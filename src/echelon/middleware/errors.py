@@ -33,6 +33,10 @@ class ErrorHandlers:
             raise RouteError(f"there is an error handler for {key!r} already")
         known[key] = handler
 
+    def answers(self, key: type[Exception] | int) -> bool:
+        """Tell whether a handler was added for that key."""
+        return key in (self._by_status if isinstance(key, int) else self._by_type)
+
     def guard(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint with expected errors answered: HTTPError and every type with a handler.
 
