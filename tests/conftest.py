@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from echelon.plugin import toolchain
+from echelon.plugin.compilers.rust import toolchains as rust_toolchains
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +35,19 @@ def home(tests_home: Path) -> Path:
 def c_home(tests_home: Path) -> Path:
     """The same with the toolchain of C, C++ and Zig in it, made once."""
     asyncio.run(toolchain.install("c", base=tests_home))
+    return tests_home
+
+
+@pytest.fixture(scope="session")
+def rust_home(tests_home: Path) -> Path:
+    """The same where the guest kit of Rust is kept; its compiler comes from the system's packages."""
+    if isinstance(rust_toolchains.find(), str):
+        script = Path(__file__).resolve().parents[1] / "scripts" / "rust"
+        done = subprocess.run([script], capture_output=True, text=True, check=False)
+        if done.returncode == 3:
+            pytest.skip(done.stderr.strip())
+        elif done.returncode:
+            pytest.fail(done.stderr.strip())
     return tests_home
 
 

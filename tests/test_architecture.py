@@ -67,7 +67,7 @@ ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:work|root|mnt|Users|home/[a-z]+|tmp/[a-
 REGISTRY = re.compile(
     r"registry\.npmjs|pypi\.org|pythonhosted\.org|jsr\.io|crates\.io|proxy\.golang|registry\.yarnpkg"
 )
-KIT = {".c", ".h", ".zig"}
+KIT = {".c", ".h", ".rs", ".zig"}
 SOURCES = KIT | {".css", ".html", ".js", ".md", ".mjs", ".py", ".toml", ".ts", ".txt", ".typed", ".wat"}
 PLAIN = {
     ".ci/run",
@@ -77,8 +77,10 @@ PLAIN = {
     "benchmarks/setup",
     "scripts/browser",
     "scripts/postgres",
+    "scripts/rust",
     "scripts/setup",
     "scripts/toolchains",
+    "src/echelon/plugin/compilers/rust/kit/zig-link",
 }
 MOST_LINES, MOST_FUNCTION_LINES, MOST_BYTES = 600, 80, 100_000
 

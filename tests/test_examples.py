@@ -19,6 +19,7 @@ import pytest
 from echelon import Application, Permissions, Runtime
 from echelon.http.testing import LiveServer, TestClient
 from echelon.plugin.compilers.c import compilers as c
+from echelon.plugin.compilers.rust.compiler import Rust
 from echelon.plugin.generator import Generator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -192,6 +193,25 @@ async def test_visits(c_home: Path, tmp_path: Path) -> None:
     app.mount("/visits", app.wasm.module(made.wasm, permissions=Permissions(kv=["visits"])))
     async with TestClient(app) as client:
         assert [(await client.get(f"/visits/{path}")).text for path in "aab"] == ["1", "2", "1"]
+
+
+@pytest.mark.timeout(300)
+async def test_guestbook(rust_home: Path, tmp_path: Path) -> None:
+    """The guest in Rust signs under numbers of their own, shows the last first, and refuses the rest."""
+    async with Generator([Rust(rust_home)], tmp_path / "store") as generator:
+        made = await generator.compile(EXAMPLES / "guests" / "guestbook.rs")
+    app = Application()
+    app.mount("/book", app.wasm.module(made.wasm, permissions=Permissions(kv=["guests", "last"])))
+    async with TestClient(app) as client:
+        signed = await asyncio.gather(*(client.post("/book/", content=f"Zoë {n} 🦊") for n in range(3)))
+        assert sorted(answer.text for answer in signed) == [f"you are guest {n}" for n in (1, 2, 3)]
+        assert {answer.status_code for answer in signed} == {201}
+        shown = await client.get("/book/")
+        assert shown.headers["content-type"] == "application/json"
+        assert sorted(shown.json()) == [f"Zoë {n} 🦊" for n in range(3)]
+        assert (await client.post("/book/", content="")).status_code == 422
+        refused = await client.put("/book/", content="x")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

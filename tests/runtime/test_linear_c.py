@@ -203,3 +203,16 @@ async def test_http_by_a_signature(clang: Clang, tmp_path: Path) -> None:
     assert answer.status_code == 201
     assert answer.content.startswith(b"\1\0\0\0\4\0\0\0POST\5\0\0\0/path\3\0\0\0q=1")
     assert answer.content.endswith(b"\4\0\0\0body")
+
+
+async def test_lines_for_functions_under_a_prefix(runtime: Runtime, wat: Callable[[str], bytes]) -> None:
+    """A line also names the function that is exported under `echelon.` and its name; callers see the plain one."""
+    raw = wat('(module (func (export "echelon.read") (param i32) (result i32) (local.get 0)))')
+    raw = binary.add_custom_section(raw, declarations.SECTION, b"read(n: u8) -> u8\n")
+    clean = declarations.collect(raw, "rust")
+    assert set(binary.parse(clean).exports) == {"read"}
+    for data in (raw, clean):
+        module = await runtime.load(data)
+        assert [str(function) for function in module.exports()] == ["read(n: u8) -> u8"]
+        assert await module.call("read", 7) == 7
+    assert binary.parse(binary.rename_exports(clean, {"read": None})).exports == {}

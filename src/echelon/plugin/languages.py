@@ -9,6 +9,7 @@ from echelon.plugin.compilers import configured
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.compilers.c import compilers as c
 from echelon.plugin.compilers.javascript.compiler import JavaScript
+from echelon.plugin.compilers.rust.compiler import Rust
 from echelon.plugin.compilers.wat import Wat
 
 
@@ -20,6 +21,7 @@ def compilers(config: Config | None = None) -> list[Compiler]:
         Wat(),
         AssemblyScript(settings.javascript, seconds=settings.compile_time),  # type: ignore[arg-type]  # checked by config
         *c.make(),
+        Rust(),
         JavaScript(),
         *configured.make(config.compilers),
         *(system.instance(plugin) for plugin in system.load(system.COMPILERS)),

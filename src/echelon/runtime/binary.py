@@ -429,8 +429,8 @@ def add_custom_section(data: bytes, name: str, content: bytes) -> bytes:
     return data + b"\0" + leb(len(body)) + body
 
 
-def rename_exports(data: bytes, names: Mapping[str, str]) -> bytes:
-    """Return the module with these exports, {old: new}, under other names."""
+def rename_exports(data: bytes, names: Mapping[str, str | None]) -> bytes:
+    """Return the module with these exports, {old: new}, under other names; without those whose new one is None."""
     cursor = Reader(data, 8, len(data))
     while cursor.pos < cursor.end:
         begin = cursor.pos
@@ -443,15 +443,16 @@ def rename_exports(data: bytes, names: Mapping[str, str]) -> bytes:
     return data
 
 
-def _renamed(reader: Reader, names: Mapping[str, str]) -> bytes:
-    count = reader.count("exports", MAX_EXPORTS)
-    out = bytearray(leb(count))
-    for _ in range(count):
+def _renamed(reader: Reader, names: Mapping[str, str | None]) -> bytes:
+    kept: list[bytes] = []
+    for _ in range(reader.count("exports", MAX_EXPORTS)):
         name = reader.name()
-        label, start = names.get(name, name).encode(), reader.pos
+        start = reader.pos
         reader.byte(), reader.u32()
-        out += leb(len(label)) + label + reader.data[start : reader.pos]
-    return bytes(out)
+        if (label := names.get(name, name)) is not None:
+            encoded = label.encode()
+            kept.append(leb(len(encoded)) + encoded + reader.data[start : reader.pos])
+    return leb(len(kept)) + b"".join(kept)
 
 
 def leb(value: int) -> bytes:

@@ -3,8 +3,9 @@
     greet(who: str, times: u32) -> str
 
 Such a line is the name under which a module exports the function: every compiler can name an export as it likes.
-Or it stands in the custom section `echelon:exports`, one a line, for a function exported under its plain name: that is
-what a language can do which works its types out while it compiles.
+Or it stands in the custom section `echelon:exports`, one a line, for a function exported under its plain name, or under
+that name after `echelon.`, which no function of a library has: that is what a language can do which works its types out
+while it compiles.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from echelon.runtime.signature import Function, Signature, Value
 
 SECTION: Final = "echelon:exports"
 ABI: Final = "linear"
+PREFIX: Final = "echelon."
 MAX_LINE: Final = 4_096
 _LINE: Final = re.compile(r"([^\s(),:]+)\s*\(([^()]*)\)\s*(?:->\s*([^\s()][^()]*))?")
 _VALUE: Final = re.compile(r"(?:([^\s:<>]+)\s*:\s*)?([^\s:]+)")
@@ -58,7 +60,9 @@ def read(wasm: bytes, info: ModuleInfo) -> Signature | None:
     if size > signature.MAX_BYTES:
         raise ValueError(f"the signatures have {size} bytes, at most {signature.MAX_BYTES} are read")
     functions = [replace(parse(name), export=name) for name in named]
-    functions += [parse(line) for line in _lines(section)]
+    for function in map(parse, _lines(section)):
+        prefixed = PREFIX + function.name
+        functions.append(replace(function, export=prefixed) if prefixed in info.exports else function)
     exports: dict[str, Function] = {}
     for function in functions:
         if function.name in exports or (function.export and function.name in info.exports):

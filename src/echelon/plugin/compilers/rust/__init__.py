@@ -1,0 +1,1 @@
+"""Rust: single files for strangers, crates for whoever is trusted."""
