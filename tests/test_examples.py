@@ -165,6 +165,12 @@ async def test_kv_counter() -> None:
         assert (await client.post("/rename/nothing/new")).status_code == 404
 
 
+def test_builder() -> None:
+    """A module that a program put together computes."""
+    result = run(sys.executable, str(EXAMPLES / "builder.py"))
+    assert (result.returncode, result.stdout) == (0, "[10, 55, 385, 3025]\n"), result.stderr
+
+
 async def test_compiler() -> None:
     """A user's own language compiles once, computes, and reports mistakes at their place."""
     app = load("compiler")

@@ -18,6 +18,7 @@ EchelonError
 │   └── LinkError          the module imports something that nothing provides
 ├── FunctionNotFound       a module has no export of that name
 ├── CompileError           source could not be compiled; carries diagnostics
+├── BuildError             a program put a module together that would not be valid
 ├── ToolchainMissing       a compiler is not installed; says how to install it
 ├── Busy                   the instance pool and its waiting line are full
 ├── KvError                the key-value store refused or failed an operation
@@ -228,6 +229,10 @@ class CompileError(EchelonError):
     def __init__(self, message: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
         super().__init__(message)
         self.diagnostics = tuple(diagnostics)
+
+
+class BuildError(EchelonError, ValueError):
+    """A program put a module together that would not be valid; raised where it did so."""
 
 
 class ToolchainMissing(EchelonError):
