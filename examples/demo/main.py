@@ -6,41 +6,53 @@ echelon run examples/demo/main.py
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from echelon import HTML, JSON, Application, HTTPError, Kv, Limits, Response
+from echelon import JSON, Application, HTTPError, Kv, Limits, Response
 from echelon.console.problems import problem_for
 from echelon.errors import KvUsageError
-from echelon.http import Directory, Empty, Request
+from echelon.http import Empty, Request
 from echelon.http.disconnect import cancel_on_disconnect
 from echelon.kv import U64
 from echelon.middleware import Compression, SecurityHeaders
 
-from . import history, render, samples
+from . import history, samples
 from .history import Run
 from .playground import Attempt, Playground, Source
 
+HERE = Path(__file__).parent
 SHOWN = 20
 """Runs on one page of the list."""
 Page = Annotated[int, msgspec.Meta(ge=1, le=100)]
 
 app = Application()
-app.middleware(SecurityHeaders({"content-security-policy": render.POLICY}))
+app.middleware(SecurityHeaders())
 app.middleware(Compression())
 playground = Playground(app)
 text = app.wasm.module(
-    render.PAGE.parent / "guests" / "text.ts", limits=Limits(memory="8MiB", time="100ms", output="64KiB")
+    HERE / "guests" / "text.ts", limits=Limits(memory="8MiB", time="100ms", output="64KiB")
 )
-app.mount("/static", Directory(render.PAGE))
 
 
-@app.get("/")
-async def home(kv: Kv) -> Response:
-    """The page, with the newest runs."""
+class Home(msgspec.Struct):
+    """What the page shows; `cursor` is where older runs begin."""
+
+    offers: list[samples.Offer]
+    runs: list[Run]
+    cursor: str | None
+    visits: int
+
+
+async def home(kv: Kv) -> Home:
+    """Count the visit, and return what the page shows."""
     runs, cursor = await history.page(kv, SHOWN)
-    return HTML(render.home(runs, cursor), headers={"cache-control": "no-store"})
+    return Home(await samples.offers(app), runs, cursor, (await visit(kv))["visits"])
+
+
+app.page("/", HERE / "pages" / "index.tsx", props=home)
 
 
 @app.get("/api/languages")

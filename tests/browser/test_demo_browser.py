@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_kit import ROOT, Visit
+from examples.demo.samples import SAMPLES, Sample
 from playwright.async_api import Page, expect
 
 from echelon.http.testing import LiveServer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
+FAILING = ("A type error", "A loop without end")
 PROBLEM = r"status of (403|422)"
 """What Chromium says of an answer that is a problem document."""
 
@@ -26,11 +29,17 @@ def demo(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-async def write(page: Page, language: str, source: str, function: str, args: str = "") -> None:
-    await page.get_by_label("Language").select_option(language)
+async def write(page: Page, language: str, source: str) -> None:
+    await page.get_by_role("combobox", name="Language").select_option(language)
     await page.get_by_label("Source").fill(source)
-    await page.get_by_label("Function").fill(function)
-    await page.get_by_label("Arguments").fill(args)
+
+
+@asynccontextmanager
+async def opened(visit: Visit, demo: str, **options: Any) -> AsyncIterator[Page]:
+    """The page, once the playground has been brought to life."""
+    async with visit(demo, **options) as page:
+        await page.locator("echelon-island[hydrated]").wait_for(state="attached")
+        yield page
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
@@ -38,65 +47,118 @@ async def test_nobody_is_kept_out(
     demo: str, visit: Visit, audit: Callable[[Page], Any], pictures: Path, width: int, scheme: str
 ) -> None:
     """Axe finds nothing grave on a wide and on a narrow screen, in light and dark, before and after a run."""
-    async with visit(demo, viewport={"width": width, "height": 900}, color_scheme=scheme) as page:
+    options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+    async with opened(visit, demo, **options) as page:
         await audit(page)
         await page.get_by_role("button", name="Compile and run").click()
         await expect(page.get_by_role("status")).to_contain_text("832040")
         await audit(page)
+        await page.locator("#runs summary").first.click()
         await page.screenshot(path=pictures / f"demo-{width}-{scheme}.png", full_page=True)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_from_typing_to_a_result(demo: str, visit: Visit) -> None:
-    """A program that a visitor types is compiled and called; the run is in the list, and stays there."""
-    async with visit(demo) as page:
-        source = "export function twice(text: string): string { return text + text }"
-        await write(page, "typescript", source, "twice", '"😀b"')
+    """A program is compiled, its form is filled in, it runs; the run is in the list, and stays there."""
+    async with opened(visit, demo) as page:
+        source = "export function again(text: string, times: i32): string { return text.repeat(times) }"
+        await write(page, "typescript", source)
+        await page.get_by_role("button", name="Compile", exact=True).click()
+        await expect(page.get_by_role("combobox", name="Function")).to_have_value("again")
+        await page.get_by_role("textbox", name="text: str").fill("😀b")
+        await page.get_by_role("textbox", name="times: i32").fill("2")
         await page.get_by_role("button", name="Compile and run").click()
         await expect(page.get_by_role("status")).to_contain_text('"😀b😀b"')
-        await expect(page.locator("#runs li").first).to_contain_text('twice("😀b")')
+        await expect(page.locator("#runs li").first).to_contain_text('again("😀b",2)')
         await page.reload()
-        await expect(page.locator("#runs li").first).to_contain_text('twice("😀b")')
+        await expect(page.locator("#runs li").first).to_contain_text('again("😀b",2)')
+        await page.locator("#runs summary").first.click()
+        await page.get_by_role("button", name="Delete", exact=True).first.click()
+        await expect(page.get_by_text('again("😀b",2)')).to_have_count(0)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: f"{s.language} {s.title}")
+async def test_every_sample(demo: str, c_home: Path, visit: Visit, sample: Sample) -> None:
+    """Each program of each language that is offered runs from the page, or shows the error that it is for."""
+    async with opened(visit, demo, allowed=PROBLEM) as page:
+        await page.get_by_role("combobox", name="Language").select_option(sample.language)
+        await page.get_by_role("combobox", name="Example").select_option(sample.title)
+        for name in ("env:", "kv:"):
+            await page.get_by_role("switch", name=name).check()
+        await page.get_by_role("button", name="Compile and run").click()
+        heading = page.get_by_role("status").get_by_role("heading").first
+        await expect(heading).to_be_visible(timeout=200_000)
+        assert (await heading.inner_text() == "Value") == (sample.title not in FAILING), (
+            await heading.inner_text()
+        )
 
 
 async def test_a_mistake_is_shown_where_it_is(demo: str, visit: Visit) -> None:
     """A compile error has its line and column; activating it puts the cursor there."""
-    async with visit(demo, allowed=PROBLEM) as page:
-        await write(page, "typescript", "export function f(): i32 {\n  return nope\n}\n", "f")
+    async with opened(visit, demo, allowed=PROBLEM) as page:
+        await write(page, "typescript", "export function f(): i32 {\n  return nope\n}\n")
         await page.get_by_role("button", name="Compile and run").click()
         await page.get_by_role("button", name="line 2, column 10").click()
         place = await page.get_by_label("Source").evaluate(
             "e => [e.selectionStart, document.activeElement === e]"
         )
         assert place == [36, True]
+        await expect(page.locator(".lines .bad")).to_have_text("2")
 
 
 async def test_a_trap_is_shown(demo: str, visit: Visit) -> None:
     """What a guest does wrong is said, and where."""
-    async with visit(demo, allowed=PROBLEM) as page:
+    async with opened(visit, demo, allowed=PROBLEM) as page:
         text = '(module (func (export "f") (result i32) (i32.div_u (i32.const 1) (i32.const 0))))'
-        await write(page, "wat", text, "f")
+        await write(page, "wat", text)
         await page.get_by_role("button", name="Compile and run").click()
         await expect(page.get_by_role("status")).to_contain_text("divided an integer by zero")
 
 
+async def test_permissions_are_switches(demo: str, visit: Visit) -> None:
+    """What is not switched on is denied, and the denial names it; with the switches on the program runs."""
+    async with opened(visit, demo, allowed=PROBLEM) as page:
+        await page.get_by_role("combobox", name="Example").select_option("Visits, kept in the store")
+        await page.get_by_role("button", name="Compile and run").click()
+        await expect(page.get_by_role("status")).to_contain_text("--allow-env=PLAYGROUND_PLACE")
+        await page.get_by_role("switch", name="env:").check()
+        await page.get_by_role("switch", name="kv:").check()
+        await page.get_by_role("button", name="Compile and run").click()
+        await expect(page.get_by_role("status")).to_contain_text("at the demo")
+
+
+async def test_a_wrong_argument_is_explained(demo: str, visit: Visit) -> None:
+    """What cannot be an argument is not sent."""
+    async with opened(visit, demo) as page:
+        await page.get_by_role("button", name="Compile", exact=True).click()
+        await page.get_by_role("textbox", name="n: i32").fill("many")
+        await page.get_by_role("button", name="Compile and run").click()
+        await expect(page.get_by_role("status")).to_contain_text('n: "many" is not a number')
+
+
 async def test_the_keyboard_is_enough(demo: str, visit: Visit) -> None:
     """Everything is reached and used without a mouse, and what has the focus is seen."""
-    async with visit(demo) as page:
+    async with opened(visit, demo) as page:
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("link", name="Skip to the editor")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.get_by_label("Source")).to_be_focused()
         await page.keyboard.press("Control+A")
-        await page.keyboard.type("export function nine(): i32 { return 9 }")
+        await page.keyboard.type("export function next(n: i32): i32 { return n + 1 }")
+        for name in ("env:", "kv:", "sys:"):
+            await page.keyboard.press("Tab")
+            await expect(page.get_by_role("switch", name=name)).to_be_focused()
+        await page.keyboard.press("Space")
+        await expect(page.get_by_role("switch", name="sys:")).to_be_checked()
         await page.keyboard.press("Tab")
-        await page.keyboard.press("Control+A")
-        await page.keyboard.type("nine")
-        await page.keyboard.press("Tab")
-        await page.keyboard.press("Control+A")
-        await page.keyboard.press("Delete")
-        await page.keyboard.press("Tab")
-        await expect(page.get_by_role("button", name="Compile and run")).to_be_focused()
+        await expect(page.get_by_role("button", name="Compile", exact=True)).to_be_focused()
         assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
         await page.keyboard.press("Enter")
+        await expect(page.get_by_role("textbox", name="n: i32")).to_be_visible()
+        await page.keyboard.press("Shift+Tab")
+        await expect(page.get_by_role("textbox", name="n: i32")).to_be_focused()
+        await page.keyboard.press("Control+A")
+        await page.keyboard.type("8")
+        await page.keyboard.press("Control+Enter")
         await expect(page.get_by_role("status").locator(".value")).to_have_text("9")
