@@ -16,7 +16,7 @@ from echelon.config import Config
 from echelon.errors import CompileError, InvalidModule
 from echelon.plugin import languages
 from echelon.plugin.artifacts import Artifact
-from echelon.plugin.compiler import Compiler, Optimize
+from echelon.plugin.compiler import Compiler, Delegating, Optimize
 from echelon.plugin.generator import BINARY, Generator
 from echelon.plugin.sources import WASM_MAGIC
 from echelon.runtime.binary import MAX_MODULE
@@ -74,8 +74,12 @@ async def read(path: Path, terminal: Terminal, how: How | None = None) -> Artifa
 
 
 def _only(compilers: list[Compiler], language: str) -> list[Compiler]:
-    """Keep the compiler that is needed, so that no other one is got ready; all when none is, for its error."""
-    return [compiler for compiler in compilers if compiler.name == language] or compilers
+    """Keep the compilers that may be needed, so that no other one is got ready; all when none is, for its error."""
+    asked = next((compiler for compiler in compilers if compiler.name == language), None)
+    if asked is None:
+        return compilers
+    needed = {language, *(asked.delegates.values() if isinstance(asked, Delegating) else ())}
+    return [compiler for compiler in compilers if compiler.name in needed]
 
 
 async def _compile(path: Path, terminal: Terminal, compilers: list[Compiler], how: How) -> Artifact:

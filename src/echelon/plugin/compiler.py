@@ -117,6 +117,14 @@ class Configurable(Protocol):
 
 
 @runtime_checkable
+class Delegating(Protocol):
+    """What a compiler may offer besides: values of its options that mean another language's compiler."""
+
+    delegates: Mapping[str, str]
+    """The name of that language, by option and value, written "semantics=javascript"."""
+
+
+@runtime_checkable
 class Engines(Protocol):
     """What a compiler offers whose modules are scripts: the engine that runs them."""
 

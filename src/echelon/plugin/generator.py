@@ -34,6 +34,7 @@ from echelon.plugin.compiler import (
     OPTIMIZE,
     Compiled,
     Compiler,
+    Delegating,
     Engines,
     Importing,
     Job,
@@ -190,16 +191,21 @@ class Generator:
                 f'optimize: "{optimize}" is not known; use {", ".join(OPTIMIZE)}', key="optimize"
             )
         language = language or self._language_of(source, name)
+        asked = None if language == BINARY else self._compiler(language)
+        wanted, chosen = (None, {}) if asked is None else self._chosen(asked, options)
         if isinstance(source, Path):
             name = name or sources.plain(source.name)
-            source = await asyncio.to_thread(self._read, source, language)
-        if language == BINARY or (isinstance(source, bytes) and source[:4] == sources.WASM_MAGIC):
+            source = await asyncio.to_thread(self._read, source, wanted)
+        if (
+            asked is None
+            or wanted is None
+            or (isinstance(source, bytes) and source[:4] == sources.WASM_MAGIC)
+        ):
             if options or debug or names is not None:
                 raise ConfigError("options: a module is kept as it is, so it takes none", key="options")
             return await self._accept(source, began)
-        compiler = self._compiler(language)
-        chosen = of_language.check(compiler, options)
-        files = sources.gather(source, compiler.suffixes[0], name, self.max_source)
+        files = sources.gather(source, asked.suffixes, name, self.max_source)
+        compiler = wanted
         names = optimize != "size" if names is None else names
         job = Job(files.texts, files.entry, optimize, self.max_output, names, debug, chosen)
         probe = await self._require(compiler)
@@ -247,10 +253,9 @@ class Generator:
         if not self._started:
             raise EchelonError("the generator is not running: use `async with Generator()` or await start()")
 
-    def _read(self, path: Path, language: str) -> bytes | dict[str, str]:
-        """Read a source file, with the files it imports where its language tells them."""
-        content = sources.read(path, self.max_output if language == BINARY else self.max_source)
-        compiler = self._compilers.get(language)
+    def _read(self, path: Path, compiler: Compiler | None) -> bytes | dict[str, str]:
+        """Read a source file, with the files it imports where its compiler tells them; None means a module."""
+        content = sources.read(path, self.max_output if compiler is None else self.max_source)
         if isinstance(compiler, Importing) and content[:4] != sources.WASM_MAGIC:
             texts = sources.with_imports(path, content, compiler, self.max_source)
             return texts if len(texts) > 1 else content
@@ -273,6 +278,18 @@ class Generator:
             known = ", ".join(self._compilers)
             raise ConfigError(f'language: "{language}" is not known; known are {known}', key="language")
         return compiler
+
+    def _chosen(self, asked: Compiler, options: Mapping[str, str] | None) -> tuple[Compiler, dict[str, str]]:
+        """Return the compiler that the options mean, and those that it gets; raises ConfigError."""
+        given = of_language.check(asked, options)
+        delegates = asked.delegates if isinstance(asked, Delegating) else {}
+        for name, value in given.items():
+            language = delegates.get(f"{name}={value}")
+            if language is not None:
+                other = self._compiler(language)
+                rest = {key: text for key, text in given.items() if key != name}
+                return other, of_language.check(other, rest)
+        return asked, given
 
     async def _probe(self, compiler: Compiler) -> Probe:
         """Look for a compiler; what was found stays found, what was missing is looked for again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,7 +72,9 @@ def with_imports(path: Path, content: bytes, compiler: Importing, limit: int) ->
     return texts
 
 
-def gather(source: str | bytes | Mapping[str, str], suffix: str, name: str | None, limit: int) -> Files:
+def gather(
+    source: str | bytes | Mapping[str, str], suffixes: Sequence[str], name: str | None, limit: int
+) -> Files:
     """Check texts, names and sizes; raises CompileError for the texts, ConfigError for the rest."""
     if isinstance(source, Mapping):
         if not source:
@@ -83,7 +85,7 @@ def gather(source: str | bytes | Mapping[str, str], suffix: str, name: str | Non
             raise ConfigError(f"source: {len(source)} files were given, at most {MAX_FILES} are accepted")
         files = Files(dict(source), next(iter(source)), named=True)
     else:
-        entry = _entry(name, suffix)
+        entry = _entry(name, suffixes)
         check_path(entry)
         files = Files({entry: text_of(source, entry)}, entry, named=name is not None)
     total = 0
@@ -94,9 +96,9 @@ def gather(source: str | bytes | Mapping[str, str], suffix: str, name: str | Non
     return files
 
 
-def _entry(name: str | None, suffix: str) -> str:
+def _entry(name: str | None, suffixes: Sequence[str]) -> str:
     name = name or UNNAMED
-    return name if name.endswith(suffix) else name + suffix
+    return name if name.endswith(tuple(suffixes)) else name + suffixes[0]
 
 
 def check_path(path: object) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -51,6 +51,8 @@ class AssemblyScript(Compiler):
 
     name = "typescript"
     suffixes = (".ts",)
+    options: Mapping[str, Sequence[str]] = {"semantics": ("assemblyscript", "javascript")}
+    delegates: Mapping[str, str] = {"semantics=javascript": "javascript"}
 
     def __init__(
         self,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +24,10 @@ from echelon.runtime import script, script_map
 
 NAME: Final = "javascript"
 SUFFIXES: Final = (".js", ".mjs", ".jsx", ".tsx")
+_IMPORTED: Final = (".tsx", ".ts", ".jsx", ".js", ".json")
+"""What a name without a suffix may end with, in the order in which esbuild looks."""
+
+_IMPORT: Final = re.compile(r"""\b(?:from|import|require)\s*\(?\s*["'](\.[^"'\n]*)["']""")
 _PROBLEM: Final = re.compile(
     r"\[(?P<severity>ERROR|WARNING)\] (?P<message>[^\n]+)\n\n\s+(?P<file>[^\n:]+):(?P<line>\d+):(?P<column>\d+):"
 )
@@ -90,6 +96,18 @@ class JavaScript(Compiler):
             script.VERSION, NAME, tool.revision if isinstance(tool, Tool) else "", _exports(code)
         )
         return replace(made, wasm=script.pack(header, code, places if job.names else None))
+
+    def imports(self, path: str, text: str) -> Iterator[str]:
+        """Return where the relative imports of a file may be found."""
+        for match in _IMPORT.finditer(text):
+            found = posixpath.normpath(posixpath.join(posixpath.dirname(path), match[1]))
+            if found.startswith(".."):
+                continue
+            yield found
+            yield from (found + suffix for suffix in _IMPORTED)
+            yield from (f"{found}/index{suffix}" for suffix in _IMPORTED)
+            if found.endswith(".js"):  # as TypeScript names the file that it makes of its own
+                yield found.removesuffix("js") + "ts"
 
     def engine(self, digest: str) -> bytes | None:
         tool = _find(self._home)
