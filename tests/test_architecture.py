@@ -67,7 +67,7 @@ ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:work|root|mnt|Users|home/[a-z]+|tmp/[a-
 REGISTRY = re.compile(
     r"registry\.npmjs|pypi\.org|pythonhosted\.org|jsr\.io|crates\.io|proxy\.golang|registry\.yarnpkg"
 )
-KIT = {".c", ".h", ".rs", ".zig"}
+KIT = {".c", ".cpp", ".h", ".hpp", ".rs", ".zig"}
 SOURCES = KIT | {".css", ".html", ".js", ".md", ".mjs", ".py", ".toml", ".ts", ".tsx", ".txt", ".typed", ".wat"}
 PLAIN = {
     ".ci/run",

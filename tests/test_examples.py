@@ -220,6 +220,24 @@ async def test_guestbook(rust_home: Path, tmp_path: Path) -> None:
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
 
 
+@pytest.mark.timeout(300)
+async def test_board(c_home: Path, tmp_path: Path) -> None:
+    """The guest in C++ numbers messages without losing any, and shows the newest first."""
+    async with Generator(c.make(c_home), tmp_path / "store") as generator:
+        made = await generator.compile(EXAMPLES / "guests" / "board.cpp")
+    app = Application()
+    app.mount("/board", app.wasm.module(made.wasm, permissions=Permissions(kv=["board"])))
+    async with TestClient(app) as client:
+        assert (await client.get("/board")).text == ""
+        posts = await asyncio.gather(*(client.post("/board", content=f"größer {n}") for n in range(5)))
+        assert sorted(post.text for post in posts) == [f"{n}\n" for n in range(1, 6)]
+        shown = (await client.get("/board")).text.splitlines()
+        assert [line.partition(":")[0] for line in shown] == ["5", "4", "3", "2", "1"]
+        assert {line.partition(": ")[2] for line in shown} == {f"größer {n}" for n in range(5)}
+        refused = await client.delete("/board")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_examples_are_short(path: Path) -> None:
     """An example can be read at a glance."""

@@ -4,12 +4,13 @@
 ECHELON_EXPORT("handle(request: bytes) -> bytes")
 echelon_result handle(ECHELON_BYTES(raw)) {
   echelon_request request = echelon_read(raw, raw_length);
-  char path[64];
-  snprintf(path, sizeof path, "%.*s", (int)request.path.length, request.path.at);
-  const char *before = echelon_kv_get("visits", path);
+  echelon_key key = echelon_key_text(echelon_key_of("visits"), request.path.at, request.path.length);
+  echelon_atomic visit = {0};
+  echelon_atomic_sum(&visit, key, 1);
+  echelon_atomic_commit(&visit);
+  uint64_t count = echelon_entry_number(echelon_kv_get(key));
+  echelon_log(ECHELON_INFO, "visit %llu of %.*s", count, (int)request.path.length, request.path.at);
   char text[32];
-  snprintf(text, sizeof text, "%d", before ? atoi(before) + 1 : 1);
-  echelon_kv_set("visits", path, text);
-  echelon_log(ECHELON_INFO, "visit %s of %s", text, path);
-  return echelon_respond(200, "text/plain; charset=utf-8", text, strlen(text));
+  int length = snprintf(text, sizeof text, "%llu", count);
+  return echelon_respond(200, "text/plain; charset=utf-8", text, (size_t)length);
 }

@@ -29,6 +29,7 @@ LANGUAGES: Final = (
     Language("typescript", "conformance.ts", "typescript"),
     Language("javascript", "conformance.js", "javascript"),
     Language("c", "conformance.c", "c"),
+    Language("cpp", "conformance.cpp", "cpp"),
 )
 
 _JSON_NUMBERS: Final = "values are those of JSON, whose numbers have no width and are finite"

@@ -285,7 +285,7 @@ async def test_the_log(guest: Guest) -> None:
 
 
 async def test_the_store(guest: Guest) -> None:
-    """Texts are stored, read, listed and deleted below the granted keys, and nowhere else."""
+    """Texts are stored, read and deleted below the granted keys, and nowhere else."""
     module = await guest.granted(kv=["conformance"])
     assert await module.call("load", "größer") is None
     await module.call("store", "größer", "🦊")
@@ -297,6 +297,34 @@ async def test_the_store(guest: Guest) -> None:
     assert await module.call("load", "a") == ""
     with pytest.raises(PermissionDenied, match="--allow-kv"):
         await guest.module.call("store", "a", "b")
+
+
+async def test_keys_of_every_part(guest: Guest) -> None:
+    """A key has texts, whole numbers, floating-point numbers, truth values and bytes; a list gives them back."""
+    module = await guest.granted(kv=["conformance"])
+    assert await module.call("parts", "größer") == "-7 0.5 true 2 found"
+    stored = await guest.app.kv.get(("conformance", "größer", -7, 0.5, True, b"\0\xff"))
+    assert stored.value == "found"
+
+
+async def test_commits(guest: Guest) -> None:
+    """A check that fails changes nothing, and sums of calls at once are all counted."""
+    module = await guest.granted(kv=["conformance"])
+    assert await module.call("claim", "once", "mine") is True
+    assert await module.call("claim", "once", "yours") is False
+    assert await module.call("load", "once") == "mine"
+    await asyncio.gather(*(module.call("tally", "sum 🦊", 3) for _ in range(10)))
+    assert await module.call("tally", "sum 🦊", 0) == 30
+
+
+async def test_lists_of_the_store(guest: Guest) -> None:
+    """A list comes in pages, each with the cursor of the next one."""
+    module = await guest.granted(kv=["conformance"])
+    for name in ("a", "ü", "🦊"):
+        await guest.app.kv.set(("conformance", "page", name), "x")
+    *first, cursor = await module.call("names", 2, "")
+    assert (first, bool(cursor)) == (["a", "ü"], True)
+    assert await module.call("names", 2, cursor) == ["🦊", ""]
 
 
 async def test_requests(guest: Guest) -> None:

@@ -76,6 +76,36 @@ echelon_result sorted(ECHELON_LIST(int32_t, numbers)) {
 }
 """
 
+KIT = r"""
+#include <echelon.hpp>
+#include <map>
+std::tuple<std::string, std::uint8_t, double> three(const std::vector<std::string> &a, bool b) {
+  return {a.at(0), b, 1.5};
+}
+ECHELON_FUNCTION(three, a, b)
+static std::vector<std::optional<std::string>> shown(std::vector<std::optional<std::int8_t>> numbers) {
+  std::vector<std::optional<std::string>> made;
+  for (auto one : numbers) made.push_back(one ? std::optional(std::to_string(*one)) : std::nullopt);
+  return made;
+}
+ECHELON_FUNCTION(shown)
+std::vector<std::vector<bool>> turned(std::vector<std::vector<bool>> rows) {
+  for (auto &row : rows) row.flip();
+  return rows;
+}
+ECHELON_FUNCTION(turned, rows)
+constexpr auto twice = [](std::int32_t n) { return 2 * n; };
+ECHELON_FUNCTION(twice, n)
+std::pair<std::int64_t, std::optional<float>> several(echelon::bytes data) {
+  return {static_cast<std::int64_t>(data.size()), data.empty() ? std::nullopt : std::optional(0.5f)};
+}
+ECHELON_FUNCTION_AS(some, several, data)
+void refuse() {
+  echelon::fail("no bread today");
+}
+ECHELON_FUNCTION(refuse)
+"""
+
 ZIG = r"""
 const echelon = @import("echelon");
 comptime {
@@ -181,6 +211,64 @@ async def test_cpp_constructs_and_sorts(generator: Generator, runtime: Runtime) 
     assert await guest.call("sorted", [3, 1, 2]) == [1, 2, 3]
     async with guest.instance() as kept:
         assert await kept.call("begun") == 42
+
+
+@pytest.mark.parametrize("optimize", ["none", "speed", "size"])
+async def test_the_types_of_cpp_are_the_signature(
+    generator: Generator, runtime: Runtime, optimize: str
+) -> None:
+    """Functions and lambdas are exported by their types; lists, options and several results nest."""
+    made = await generator.compile({"kit.cpp": KIT}, optimize=optimize)  # type: ignore[arg-type]  # one of three
+    guest = await runtime.load(made.wasm)
+    assert [str(function) for function in guest.exports()] == [
+        "three(a: list<str>, b: bool) -> str, u8, f64",
+        "shown(list<option<i8>>) -> list<option<str>>",
+        "turned(rows: list<list<bool>>) -> list<list<bool>>",
+        "twice(n: i32) -> i32",
+        "some(data: bytes) -> i64, option<f32>",
+        "refuse()",
+    ]
+    assert await guest.call("three", ["größer"], True) == ("größer", 1, 1.5)
+    assert await guest.call("shown", [1, None, -3]) == ["1", None, "-3"]
+    assert await guest.call("turned", [[True, False], []]) == [[False, True], []]
+    assert await guest.call("twice", -4) == -8
+    assert (await guest.call("some", b"abc"), await guest.call("some", b"")) == ((3, 0.5), (0, None))
+    with pytest.raises(Trap, match=r"no bread today \(kit\.cpp:26\)"):
+        await guest.call("refuse")
+
+
+async def test_an_instance_of_cpp_that_stays_does_not_grow(generator: Generator, runtime: Runtime) -> None:
+    """Arguments and results of a call make room for those of the next."""
+    source = """#include <echelon.hpp>
+std::vector<std::string> twice(const std::string &text) { return {text, text}; }
+ECHELON_FUNCTION(twice, text)
+std::uint32_t pages() { return __builtin_wasm_memory_size(0); }
+ECHELON_FUNCTION(pages)"""
+    guest = await runtime.load((await generator.compile(source, language="cpp")).wasm)
+    async with guest.instance() as kept:
+        pages = []
+        for _ in range(10):
+            for _ in range(20):
+                await kept.call("twice", "x" * 100_000)
+            pages.append(await kept.call("pages"))
+        assert pages[-1] == pages[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "line"),
+    [
+        ("struct A {}; void f(A) {}\nECHELON_FUNCTION(f)", "a value of this type cannot cross", None),
+        ("void f(int, int) {}\nECHELON_FUNCTION(f, a)", "name every parameter, or none", 3),
+    ],
+)
+async def test_what_cannot_be_exported_is_told(
+    generator: Generator, source: str, message: str, line: int | None
+) -> None:
+    """The compiler says it in words of the kit."""
+    with pytest.raises(CompileError) as caught:
+        await generator.compile({"a.cpp": f"#include <echelon.hpp>\n{source}"})
+    (found,) = [item for item in caught.value.diagnostics if message in item.message]
+    assert line is None or (found.file, found.line) == ("a.cpp", line)
 
 
 @pytest.mark.parametrize("optimize", ["none", "speed", "size"])

@@ -45,8 +45,8 @@ def _lower(value: Any) -> tuple[bool, Any]:
     """Write bytes and large numbers as JSON can, and tell whether there were any."""
     if isinstance(value, bytes | bytearray | memoryview):
         return True, {_BYTES: base64.b64encode(value).decode()}
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _SAFE:
-        return True, {_INTEGER: str(value)}
+    if isinstance(value, int) and not isinstance(value, bool):  # the store has a kind of int of its own
+        return (True, {_INTEGER: str(int(value))}) if abs(value) > _SAFE else (False, int(value))
     if isinstance(value, list | tuple):
         pairs = [_lower(item) for item in value]
         return any(special for special, _ in pairs), [item for _, item in pairs]

@@ -132,19 +132,63 @@ echelon_result variable(ECHELON_TEXT(name)) {
 ECHELON_EXPORT("note(text: str)")
 void note(ECHELON_TEXT(text)) { echelon_log(ECHELON_INFO, "%.*s", (int)text_length, text); }
 
+static echelon_key key(ECHELON_TEXT(name)) { return echelon_key_text(echelon_key_of("conformance"), name, name_length); }
+
 ECHELON_EXPORT("store(name: str, value: str)")
 void store(ECHELON_TEXT(name), ECHELON_TEXT(value)) {
-  echelon_kv_set("conformance", copy(name, name_length), copy(value, value_length));
+  echelon_kv_set(key(name, name_length), ECHELON_KIND_TEXT, value, value_length, 0);
 }
 
 ECHELON_EXPORT("load(name: str) -> option<str>")
 echelon_result load(ECHELON_TEXT(name)) {
-  const char *found = echelon_kv_get("conformance", copy(name, name_length));
-  return found ? echelon_string(found) : ECHELON_NONE;
+  echelon_entry entry = echelon_kv_get(key(name, name_length));
+  return entry.found ? echelon_pair(entry.content.at, entry.content.length) : ECHELON_NONE;
 }
 
-ECHELON_EXPORT("forget(name: str)")
-void forget(ECHELON_TEXT(name)) { echelon_kv_delete("conformance", copy(name, name_length)); }
+ECHELON_EXPORT("forget(name: str)") void forget(ECHELON_TEXT(name)) { echelon_kv_delete(key(name, name_length)); }
+
+ECHELON_EXPORT("tally(name: str, n: u32) -> u64")
+uint64_t tally(ECHELON_TEXT(name), uint32_t n) {
+  echelon_key counter = echelon_key_text(echelon_key_of("conformance"), "tally", 5);
+  counter = echelon_key_text(counter, name, name_length);
+  echelon_atomic change = {0};
+  echelon_atomic_sum(&change, counter, n);
+  echelon_atomic_commit(&change);
+  return echelon_entry_number(echelon_kv_get(counter));
+}
+
+ECHELON_EXPORT("claim(name: str, value: str) -> bool")
+bool claim(ECHELON_TEXT(name), ECHELON_TEXT(value)) {
+  echelon_atomic change = {0};
+  echelon_atomic_check(&change, key(name, name_length), echelon_text_of(""));
+  echelon_atomic_set(&change, key(name, name_length), ECHELON_KIND_TEXT, value, value_length, 0);
+  return echelon_atomic_commit(&change).at != NULL;
+}
+
+ECHELON_EXPORT("names(limit: u32, cursor: str) -> list<str>")
+echelon_result names(uint32_t limit, ECHELON_TEXT(cursor)) {
+  echelon_listing listing = {.prefix = key("page", 4), .limit = limit, .cursor = {cursor, cursor_length}};
+  echelon_page page = echelon_kv_list(&listing);
+  echelon_text *made = echelon_allocate((page.count + 1) * sizeof *made);
+  for (uint32_t i = 0; i < page.count; i++) {
+    echelon_bytes name = echelon_key_part(page.entries[i].key, 2).content;
+    made[i] = (echelon_text){(const char *)name.at, name.length};
+  }
+  made[page.count] = page.cursor;
+  return echelon_pair(made, page.count + 1);
+}
+
+ECHELON_EXPORT("parts(name: str) -> str")
+echelon_result parts(ECHELON_TEXT(name)) {
+  echelon_key prefix = key(name, name_length);
+  echelon_key whole = echelon_key_bool(echelon_key_float(echelon_key_int(prefix, -7), 0.5), true);
+  echelon_kv_set_text(echelon_key_bytes(whole, "\0\377", 2), "found");
+  echelon_listing listing = {.prefix = prefix};
+  echelon_entry entry = echelon_kv_list(&listing).entries[0];
+  return echelon_format("%lld %g %s %zu %.*s", echelon_key_part(entry.key, 2).integer, echelon_key_part(entry.key, 3).real,
+                        echelon_key_part(entry.key, 4).truth ? "true" : "false",
+                        echelon_key_part(entry.key, 5).content.length, (int)entry.content.length, entry.content.at);
+}
 
 ECHELON_EXPORT("ask(url: str) -> str")
 echelon_result ask(ECHELON_TEXT(url)) {
@@ -166,7 +210,7 @@ echelon_result handle(ECHELON_BYTES(request)) {
     if (i) echelon_put(&text, " ", 1);
     echelon_put(&text, parts[i].at, parts[i].length);
   }
-  echelon_text said = echelon_header(&asked, "x-say");
+  echelon_text said = echelon_header(asked.headers, "x-say");
   return echelon_respond_with(201, text.at, text.length, "content-type", "text/plain; charset=utf-8", "x-heard",
                               said.at ? copy(said.at, said.length) : "nothing", (const char *)NULL);
 }

@@ -41,6 +41,27 @@ export async function store(name, value) { await kv.set(key(name), value) }
 export async function load(name) { return (await kv.get(key(name))).value }
 export async function forget(name) { await kv.delete(key(name)) }
 
+export async function tally(name, n) {
+  const counter = ["conformance", "tally", name];
+  await kv.atomic().sum(counter, BigInt(n)).commit();
+  return (await kv.get(counter)).value;
+}
+
+export async function claim(name, value) {
+  return (await kv.atomic().check(key(name), null).set(key(name), value).commit()).ok;
+}
+
+export async function names(limit, cursor) {
+  const page = await kv.list(key("page"), { limit, cursor });
+  return [...page.entries.map((entry) => entry.key[2]), page.cursor];
+}
+
+export async function parts(name) {
+  await kv.set([...key(name), -7, 0.5, true, new Uint8Array([0, 255])], "found");
+  const { key: found, value } = (await kv.list(key(name))).entries[0];
+  return `${found[2]} ${found[3]} ${found[4]} ${found[5].length} ${value}`;
+}
+
 export async function ask(url) {
   const answer = await fetch(url);
   return `${answer.status} ${await answer.text()}`;

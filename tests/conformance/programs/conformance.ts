@@ -72,6 +72,33 @@ export function load(name: string): string | null {
   return found === null ? null : found.text();
 }
 
+export function tally(name: string, n: u32): u64 {
+  const counter = kv.key("conformance").text("tally").text(name);
+  kv.atomic().sum(counter, n).commit();
+  return kv.get(counter)!.number();
+}
+
+export function claim(name: string, value: string): bool {
+  return kv.atomic().check(key(name), "").setText(key(name), value).commit() !== null;
+}
+
+export function names(limit: i32, cursor: string): string[] {
+  const page = kv.list(key("page"), limit, cursor);
+  const made: string[] = [];
+  for (let i = 0; i < page.entries.length; i++) made.push(page.entries[i].key.textAt(2));
+  made.push(page.cursor);
+  return made;
+}
+
+export function parts(name: string): string {
+  const raw = new Uint8Array(2);
+  raw[1] = 255;
+  kv.setText(key(name).int(-7).float(0.5).bool(true).bytes(raw.buffer), "found");
+  const entry = kv.list(key(name)).entries[0], found = entry.key;
+  return found.intAt(2).toString() + " " + found.floatAt(3).toString() + " " + found.boolAt(4).toString() + " "
+    + found.bytesAt(5).byteLength.toString() + " " + entry.text();
+}
+
 export function ask(url: string): string {
   const answer = net.get(url);
   return answer.status.toString() + " " + answer.text();

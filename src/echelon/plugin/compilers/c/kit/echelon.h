@@ -5,8 +5,9 @@
 //     ECHELON_EXPORT("greet(who: str) -> str")
 //     echelon_result greet(ECHELON_TEXT(who)) { return echelon_format("Hello, %.*s!", (int)who_length, who); }
 //
+// The store is in echelon/kv.h, requests and responses are in echelon/http.h; both come along.
 // A parameter that is text, bytes, JSON or a list is a pointer and a length, which ECHELON_TEXT, ECHELON_BYTES and
-// ECHELON_LIST declare as NAME and NAME_length. Memory that a call takes stays until the instance ends.
+// ECHELON_LIST declare as NAME and NAME_length. Memory that the kit takes stays until the instance ends.
 #pragma once
 
 #include <stdarg.h>
@@ -41,10 +42,8 @@ ECHELON_HOST("abort") void echelon_host_abort(const char *, size_t, const char *
 ECHELON_HOST("log") void echelon_host_log(int32_t, const char *, size_t);
 ECHELON_HOST("env_get") int32_t echelon_host_env_get(const char *, size_t);
 ECHELON_HOST("take") void echelon_host_take(void *);
-ECHELON_HOST("kv_get") int32_t echelon_host_kv_get(const void *, size_t);
-ECHELON_HOST("kv_set") int32_t echelon_host_kv_set(const void *, size_t, uint32_t, const void *, size_t, int64_t);
-ECHELON_HOST("kv_delete") void echelon_host_kv_delete(const void *, size_t);
-ECHELON_HOST("fetch") int32_t echelon_host_fetch(const void *, size_t);
+ECHELON_HOST("read_file") int32_t echelon_host_read_file(const char *, size_t);
+ECHELON_HOST("write_file") int32_t echelon_host_write_file(const char *, size_t, const void *, size_t);
 
 // End the call; its caller reads the message with this file and line.
 #define echelon_fail(message) echelon_fail_at(message, __FILE__, __LINE__)
@@ -59,8 +58,16 @@ static inline void *echelon_allocate(size_t size) {
   return found;
 }
 
+// Room for the arguments of a call; the next call gets the same.
 ECHELON_C __attribute__((weak, export_name("echelon_alloc"))) void *echelon_alloc(size_t size) {
-  return malloc(size ? size : 1);
+  static void *block;
+  static size_t room;
+  if (!block || size > room) {
+    free(block);
+    block = malloc(size ? size : 1);
+    room = block ? size : 0;
+  }
+  return block;
 }
 
 static inline echelon_result echelon_pair(const void *at, size_t length) {
@@ -114,11 +121,21 @@ static inline const char *echelon_env(const char *name) {
   return (const char *)echelon_taken(echelon_host_env_get(name, strlen(name))).at;
 }
 
+// The content of a file; `at` is NULL when there is no such file.
+static inline echelon_bytes echelon_read_file(const char *path) {
+  return echelon_taken(echelon_host_read_file(path, strlen(path)));
+}
+static inline void echelon_write_file(const char *path, const void *content, size_t length) {
+  echelon_host_write_file(path, strlen(path), content, length);
+}
+
 // A buffer that grows: what requests, responses and keys are written into.
 typedef struct { uint8_t *at; size_t length, room; } echelon_buffer;
 static inline void echelon_put(echelon_buffer *into, const void *content, size_t length) {
-  if (into->length + length > into->room) {
-    into->room = (into->length + length) * 2;
+  if (length > into->room - into->length) {
+    size_t needed = into->length + length;
+    if (needed < length || needed > SIZE_MAX / 2) echelon_fail("out of memory");
+    into->room = needed * 2;
     into->at = (uint8_t *)realloc(into->at, into->room);
     if (!into->at) echelon_fail("out of memory");
   }
@@ -154,85 +171,10 @@ static inline echelon_text echelon_get_text(echelon_bytes *from) {
   echelon_text text = {(const char *)found.at, found.length};
   return text;
 }
-
-// The key-value store, for keys of one or two texts (`more` may be NULL) and values that are text.
-static inline echelon_buffer echelon_key(const char *part, const char *more) {
-  echelon_buffer key = {NULL, 0, 0};
-  echelon_put_number(&key, more ? 2 : 1);
-  echelon_put_number(&key, 2), echelon_put_text(&key, part);
-  if (more) echelon_put_number(&key, 2), echelon_put_text(&key, more);
-  return key;
-}
-static inline const char *echelon_kv_get(const char *part, const char *more) {
-  echelon_buffer key = echelon_key(part, more);
-  echelon_bytes entry = echelon_taken(echelon_host_kv_get(key.at, key.length));
-  if (!entry.at) return NULL;
-  echelon_get_content(&entry), echelon_get_number(&entry);
-  return (const char *)echelon_get_content(&entry).at;
-}
-static inline void echelon_kv_set(const char *part, const char *more, const char *value) {
-  echelon_buffer key = echelon_key(part, more);
-  echelon_host_kv_set(key.at, key.length, 1, value, strlen(value), 0);
-}
-static inline void echelon_kv_delete(const char *part, const char *more) {
-  echelon_buffer key = echelon_key(part, more);
-  echelon_host_kv_delete(key.at, key.length);
-}
-
-// An HTTP guest exports "handle(request: bytes) -> bytes": echelon_read(), then return echelon_respond().
-typedef struct { echelon_text method, path, query; echelon_bytes headers, body; } echelon_request;
-static inline echelon_request echelon_read(const uint8_t *raw, size_t length) {
-  echelon_bytes from = {raw, length};
-  echelon_request made;
-  echelon_get_number(&from);
-  made.method = echelon_get_text(&from), made.path = echelon_get_text(&from), made.query = echelon_get_text(&from);
-  made.headers = from;
-  for (uint32_t left = echelon_get_number(&from); left; left--) echelon_get_text(&from), echelon_get_text(&from);
-  made.body = echelon_get_content(&from);
+static inline echelon_text echelon_text_of(const char *text) {
+  echelon_text made = {text, strlen(text)};
   return made;
 }
-static inline bool echelon_is(echelon_text text, const char *other) {
-  return text.length == strlen(other) && !memcmp(text.at, other, text.length);
-}
-// The value of a request's header; `at` is NULL when it was not sent.
-static inline echelon_text echelon_header(const echelon_request *request, const char *name) {
-  echelon_bytes from = request->headers;
-  for (uint32_t left = echelon_get_number(&from); left; left--) {
-    echelon_text found = echelon_get_text(&from), value = echelon_get_text(&from);
-    if (found.length == strlen(name) && !strncasecmp(found.at, name, found.length)) return value;
-  }
-  echelon_text none = {NULL, 0};
-  return none;
-}
 
-// A response with headers: names and values in turn, all ended by `(const char *)NULL`.
-static inline __attribute__((sentinel)) echelon_result echelon_respond_with(uint32_t status, const void *body,
-                                                                            size_t length, ...) {
-  echelon_buffer made = {NULL, 0, 0}, headers = {NULL, 0, 0};
-  uint32_t count = 0;
-  va_list rest;
-  va_start(rest, length);
-  for (const char *name; (name = va_arg(rest, const char *)); count++)
-    echelon_put_text(&headers, name), echelon_put_text(&headers, va_arg(rest, const char *));
-  va_end(rest);
-  echelon_put_number(&made, 1), echelon_put_number(&made, status), echelon_put_number(&made, count);
-  echelon_put(&made, headers.at, headers.length), echelon_put_content(&made, body, length);
-  return echelon_pair(made.at, made.length);
-}
-static inline echelon_result echelon_respond(uint32_t status, const char *type, const void *body, size_t length) {
-  return echelon_respond_with(status, body, length, "content-type", type, (const char *)NULL);
-}
-
-// Get a URL. A status of 0 means that there was no answer; the body then says why.
-typedef struct { uint32_t status; echelon_bytes body; } echelon_response;
-static inline echelon_response echelon_fetch(const char *method, const char *url, const void *body, size_t length) {
-  echelon_buffer request = {NULL, 0, 0};
-  echelon_put_number(&request, 1), echelon_put_text(&request, method), echelon_put_text(&request, url);
-  echelon_put_number(&request, 0), echelon_put_number(&request, 0), echelon_put_content(&request, body, length);
-  echelon_bytes from = echelon_taken(echelon_host_fetch(request.at, request.length));
-  echelon_response made;
-  echelon_get_number(&from), made.status = echelon_get_number(&from), echelon_get_content(&from);
-  for (uint32_t left = echelon_get_number(&from); left; left--) echelon_get_text(&from), echelon_get_text(&from);
-  made.body = echelon_get_content(&from);
-  return made;
-}
+#include <echelon/http.h>
+#include <echelon/kv.h>
