@@ -68,7 +68,20 @@ REGISTRY = re.compile(
     r"registry\.npmjs|pypi\.org|pythonhosted\.org|jsr\.io|crates\.io|proxy\.golang|registry\.yarnpkg"
 )
 KIT = {".c", ".cpp", ".h", ".hpp", ".rs", ".zig"}
-SOURCES = KIT | {".css", ".html", ".js", ".md", ".mjs", ".py", ".toml", ".ts", ".tsx", ".txt", ".typed", ".wat"}
+SOURCES = KIT | {
+    ".css",
+    ".html",
+    ".js",
+    ".md",
+    ".mjs",
+    ".py",
+    ".toml",
+    ".ts",
+    ".tsx",
+    ".txt",
+    ".typed",
+    ".wat",
+}
 PLAIN = {
     ".ci/run",
     ".gitignore",
