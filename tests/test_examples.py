@@ -238,6 +238,28 @@ async def test_board(c_home: Path, tmp_path: Path) -> None:
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
 
 
+@pytest.mark.timeout(300)
+async def test_poll(c_home: Path, tmp_path: Path) -> None:
+    """The guest in Zig counts votes that come at once, and shows them as JSON."""
+    async with Generator(c.make(c_home), tmp_path / "store") as generator:
+        made = await generator.compile(EXAMPLES / "guests" / "poll.zig")
+    app = Application()
+    app.mount("/poll", app.wasm.module(made.wasm, permissions=Permissions(kv=["poll"])))
+    async with TestClient(app) as client:
+        assert (await client.get("/poll")).json() == []
+        answers = await asyncio.gather(
+            *(client.post(f"/poll/{choice}") for choice in ["tea"] * 5 + ["größer"])
+        )
+        assert {answer.status_code for answer in answers} == {201}
+        assert answers[-1].text == "you voted for größer\n"
+        assert (await client.get("/poll")).json() == [
+            {"choice": "größer", "votes": 1},
+            {"choice": "tea", "votes": 5},
+        ]
+        refused = await client.delete("/poll/tea")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_examples_are_short(path: Path) -> None:
     """An example can be read at a glance."""

@@ -30,6 +30,7 @@ LANGUAGES: Final = (
     Language("javascript", "conformance.js", "javascript"),
     Language("c", "conformance.c", "c"),
     Language("cpp", "conformance.cpp", "cpp"),
+    Language("zig", "conformance.zig", "zig"),
 )
 
 _JSON_NUMBERS: Final = "values are those of JSON, whose numbers have no width and are finite"

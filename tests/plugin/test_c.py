@@ -1,4 +1,4 @@
-"""C, C++ and Zig: compiled by the real compilers, and called."""
+"""C and C++: compiled by the real compiler, and called."""
 
 from __future__ import annotations
 
@@ -106,39 +106,10 @@ void refuse() {
 ECHELON_FUNCTION(refuse)
 """
 
-ZIG = r"""
-const echelon = @import("echelon");
-comptime {
-    echelon.exports("greet(who: str) -> str", greet);
-    echelon.exports("sum(numbers: list<i64>) -> i64", sum);
-    echelon.exports("first(text: option<str>) -> option<str>", first);
-    echelon.exports("pick(index: u32) -> u32", pick);
-    echelon.exports("refuse()", refuse);
-}
-fn greet(who: []const u8) []const u8 {
-    return echelon.format("Hello, {s}!", .{who});
-}
-fn sum(numbers: []const i64) i64 {
-    var total: i64 = 0;
-    for (numbers) |number| total += number;
-    return total;
-}
-fn first(text: ?[]const u8) ?[]const u8 {
-    return (text orelse return null)[0..1];
-}
-fn pick(index: u32) u32 {
-    const values = [_]u32{ 1, 2, 3 };
-    return values[index];
-}
-fn refuse() void {
-    echelon.fail("no {s} today", .{"bread"});
-}
-"""
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def generator(c_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Generator]:
-    """A running generator of the three languages, with an empty store."""
+    """A running generator, with an empty store."""
     async with Generator(c.make(c_home), tmp_path_factory.mktemp("artifacts") / "store") as running:
         yield running
 
@@ -271,23 +242,6 @@ async def test_what_cannot_be_exported_is_told(
     assert line is None or (found.file, found.line) == ("a.cpp", line)
 
 
-@pytest.mark.parametrize("optimize", ["none", "speed", "size"])
-async def test_zig_takes_and_gives(generator: Generator, runtime: Runtime, optimize: str) -> None:
-    """Slices are text and lists, options are options, and a safe program says how it failed."""
-    made = await generator.compile(ZIG, language="zig", optimize=optimize)  # type: ignore[arg-type]  # one of three
-    guest = await runtime.load(made.wasm)
-    assert await guest.call("greet", "Zoë 🦊") == "Hello, Zoë 🦊!"
-    assert await guest.call("sum", [1, -2, 1 << 40]) == (1 << 40) - 1
-    assert await guest.call("first", "abc") == "a"
-    assert await guest.call("first", None) is None
-    assert await guest.call("pick", 1) == 2
-    with pytest.raises(Trap, match="no bread today"):
-        await guest.call("refuse")
-    if optimize != "size":
-        with pytest.raises(Trap, match="index out of bounds: index 9, len 3"):
-            await guest.call("pick", 9)
-
-
 async def test_several_files(generator: Generator, runtime: Runtime) -> None:
     """Other sources are compiled too, headers are included."""
     files = {
@@ -306,11 +260,6 @@ async def test_several_files(generator: Generator, runtime: Runtime) -> None:
     [
         ("a.c", "int f(void) {\n  return x;\n}\nint g(void) { return y; }", [(2, 10), (4, 22)]),
         ("a.cpp", "int f() {\n  return x;\n}\nint g() { return y; }", [(2, 10), (4, 18)]),
-        (
-            "a.zig",
-            "export fn f() i32 {\n    return x;\n}\nexport fn g() i32 {\n    return y;\n}",
-            [(2, 12), (5, 12)],
-        ),
     ],
 )
 async def test_diagnostics(
@@ -331,7 +280,7 @@ async def test_an_undefined_function_is_an_error(generator: Generator) -> None:
         await generator.compile({"a.c": source})
 
 
-@pytest.mark.parametrize(("language", "source"), [("c", C), ("cpp", CPP), ("zig", ZIG)])
+@pytest.mark.parametrize(("language", "source"), [("c", C), ("cpp", CPP)])
 async def test_the_same_source_gives_the_same_bytes(
     generator: Generator, c_home: Path, tmp_path: Path, language: str, source: str
 ) -> None:
