@@ -1,1 +1,1 @@
-"""Rust: single files for strangers, crates for whoever is trusted."""
+"""Rust: the compiler of this machine, what it is told, and how its messages read."""

@@ -1,7 +1,6 @@
 """Rust by the rustc of this machine: one command a module, with the guest kit compiled once and kept.
 
-No script of a build and no macro that is a program runs: a source is its files and the kit, nothing else. Crates, which
-may bring such things, are for callers who are trusted (see `crates.py`).
+No script of a build and no macro that is a program runs: a source is its files and the kit, nothing else.
 """
 
 from __future__ import annotations
