@@ -62,11 +62,13 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def visit(browser: Browser) -> Visit:
     """Open a page in a fresh profile; whatever the page reports as an error fails the test when it ends.
 
-    `allowed` is a pattern of messages that the test brings about itself.
+    `allowed` is a pattern of messages that the test brings about itself; `script` runs before the page's own.
     """
 
     @asynccontextmanager
-    async def open_(url: str, allowed: str | None = None, **options: Any) -> AsyncIterator[Page]:
+    async def open_(
+        url: str, allowed: str | None = None, script: str = "", **options: Any
+    ) -> AsyncIterator[Page]:
         context = await browser.new_context(**options)
         page = await context.new_page()
         page.set_default_timeout(20_000)
@@ -75,6 +77,7 @@ def visit(browser: Browser) -> Visit:
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("requestfailed", lambda request: problems.append(f"{request.url}: {request.failure}"))
         try:
+            await page.add_init_script(script)
             await page.goto(url)
             yield page
         finally:

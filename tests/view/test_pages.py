@@ -342,5 +342,65 @@ async def test_a_streamed_page(files: Files, make_app: MakeApp) -> None:
         assert "Hello, Eve!" in (await response).text
     assert "<title>Hello Ada</title></head><body><main>" in whole.text
     assert 'http-equiv="refresh" content="0; url=/other?a=1&amp;b=2"' in away.text
-    assert "<h1>500</h1>" in bad.text
+    assert '<a href="/other?a=1&amp;b=2">' in away.text
+    assert "<h1>500 Internal Server Error</h1><p>an unexpected error; the log has it</p>" in bad.text
     assert "secret" not in bad.text
+
+
+async def test_a_streamed_page_that_fails(files: Files, make_app: MakeApp) -> None:
+    """Ends with the application's page for the error, in development with the place of the error instead."""
+    folder = files({**FOLDER, **THROWING, "pages/index.tsx": THROWING["pages/index.tsx"]}) / "pages"
+
+    def load(kind: str) -> Response | dict[str, str]:
+        if kind == "away":
+            raise HTTPError(404, "gone")
+        return Response(b"raw") if kind == "raw" else {"kind": kind}
+
+    for debug in (False, True):
+        app = make_app(debug=debug)
+        app.page("/{kind}", folder / "index.tsx", props=load, stream=True)
+        async with TestClient(app) as client:
+            away, thrown, raw = [(await client.get(f"/{kind}")).text for kind in ("away", "x", "raw")]
+        assert away.count("<!DOCTYPE") == away.count("</html>") == 1
+        assert "<title>Site</title>" in away
+        assert '<body lang="de"><div><nav>/away -</nav><p>lost: 404 gone</p></div></body>' in away
+        assert ("<p>sorry: 500" in thrown, "<p>sorry: 500" in raw) == (not debug, not debug)
+        assert ("components/Card.tsx:4" in thrown) == debug
+        assert ("its properties cannot be a Response" in raw) == debug
+
+
+async def test_the_built_in_head_gives_way(files: Files, make_app: MakeApp) -> None:
+    """A page has one charset, first, and one viewport, which may be its own; also when it is streamed."""
+    page = """import { Head } from "echelon/view";
+      export default ({ own }) => <main><Head><meta charset="utf-8" /><title>t</title></Head>
+        {own === "yes" && <Head><meta name="viewport" content="width=500" /></Head>}</main>;"""
+    app = make_app()
+    file = files({"pages/index.tsx": page}) / "pages" / "index.tsx"
+    app.page("/whole/{own}", file)
+    app.page("/streamed/{own}", file, stream=True)
+    async with TestClient(app) as client:
+        for path in ("/whole", "/streamed"):
+            own, given = (await client.get(f"{path}/yes")).text, (await client.get(f"{path}/no")).text
+            assert own.startswith('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/><meta')
+            assert own.count("charset") == given.count("charset") == 1
+            assert own.count("viewport") == given.count("viewport") == 1
+            assert 'content="width=500"' in own
+            assert 'content="width=device-width, initial-scale=1"' in given
+
+
+async def test_properties_that_cannot_be_loaded(files: Files, make_app: MakeApp) -> None:
+    """In development the page shows what was raised, and where in Python."""
+    page = files({"pages/index.tsx": HELLO}) / "pages" / "index.tsx"
+
+    def load() -> dict[str, str]:
+        return {"name": {}["<missing>"]}
+
+    for debug in (True, False):
+        app = make_app(debug=debug)
+        app.page("/", page, props=load)
+        async with TestClient(app) as client:
+            answer = await client.get("/", headers=BROWSER)
+        assert answer.status_code == 500
+        assert ("<h1>KeyError: &#39;&lt;missing&gt;&#39;</h1>" in answer.text) == debug
+        assert (f"<li><code>load ({__file__}:" in answer.text) == debug
+        assert ("missing" in answer.text) == debug

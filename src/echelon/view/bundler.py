@@ -53,8 +53,8 @@ _PROBLEM: Final = re.compile(
 class Bundle:
     """What was made. `pages` and `layouts` are files in the order in which the script numbers them.
 
-    `assets` are files for the browser by name; `islands` says which of them an island is in, `loader` which one starts
-    islands, `styles` which ones every page links.
+    `assets` are files for the browser by name: `loader` starts islands, `imports` says which others a script needs,
+    and every page links the `styles`.
     """
 
     script: bytes = field(repr=False)
@@ -62,7 +62,7 @@ class Bundle:
     pages: tuple[str, ...]
     layouts: tuple[str, ...]
     assets: Mapping[str, bytes] = field(repr=False)
-    islands: Mapping[str, str]
+    imports: Mapping[str, Sequence[str]]
     loader: str
     styles: tuple[str, ...]
 
@@ -99,7 +99,7 @@ class _Work:
             if (base / "node_modules").is_dir():
                 self._packages.append(base / "node_modules")
                 break
-        self._entries: dict[str, str] = {}
+        self._outputs: dict[str, _Output] = {}
 
     def prepare(self, pages: Sequence[str], layouts: Sequence[str]) -> None:
         """Write the sources and the script's entry."""
@@ -122,12 +122,12 @@ class _Work:
 
     async def build_browser(self) -> None:
         """Bundle each island and what starts them, and the styles of all pages; nothing when there is neither."""
-        islands = [f"src/{_original(name)}" for name in self._sources.islands]
-        entries = [*islands, str(_LOADER)] if islands else []
+        islands = [f"{PurePosixPath(name).stem}=src/{_original(name)}" for name in self._sources.islands]
+        entries = [*islands, f"islands={_LOADER}"] if islands else []
         made = self._folder / "server" / "server.css"
         if made.is_file():
             made.rename(self._folder / _STYLES)
-            entries.append(_STYLES)
+            entries.append(f"styles={_STYLES}")
         if not entries:
             return
         preact = toolchain.VIEWS.directory() / "node_modules" / "preact"
@@ -137,12 +137,8 @@ class _Work:
             f"--external:{PREFIX}/*", f"--alias:preact={preact}", f"--alias:echelon={KIT / 'browser'}",
             "--alias:react=preact/compat", "--alias:react-dom=preact/compat",
         )  # fmt: skip
-        meta = msgspec.json.decode((self._folder / "meta.json").read_bytes())
-        self._entries = {
-            output["entryPoint"]: PurePosixPath(name).name
-            for name, output in meta["outputs"].items()
-            if "entryPoint" in output
-        }
+        meta = msgspec.json.decode((self._folder / "meta.json").read_bytes(), type=_Meta)
+        self._outputs = {PurePosixPath(name).name: output for name, output in meta.outputs.items()}
 
     async def _run(self, *arguments: str) -> None:
         program = self._tools / "esbuild"
@@ -162,7 +158,8 @@ class _Work:
     def take(self, pages: tuple[str, ...], layouts: tuple[str, ...]) -> Bundle:
         """Return what lies in the folders."""
         made = self._folder / "server"
-        islands = {name: self._entries[f"src/{_original(name)}"] for name in self._sources.islands}
+        entries = {out.entryPoint: name for name, out in self._outputs.items() if out.entryPoint}
+        islands = {name: entries[f"src/{_original(name)}"] for name in self._sources.islands}
         files = msgspec.json.encode(islands).decode()
         code = join_templates((made / "server.js").read_text("utf-8")).replace(_FILES, files)
         digest = "sha256:" + hashlib.sha256((self._tools / "engine.wasm").read_bytes()).hexdigest()
@@ -176,17 +173,45 @@ class _Work:
             for path in sorted(folder.iterdir())
             if not path.name.startswith("server.")
         }
-        loader = next((name for entry, name in self._entries.items() if entry.endswith(_LOADER.name)), "")
+        loader = next((name for entry, name in entries.items() if entry.endswith(_LOADER.name)), "")
         return Bundle(
             script=script.pack(header, code, places),
             places=places,
             pages=pages,
             layouts=layouts,
             assets=assets,
-            islands=islands,
+            imports={name: self._imports(name) for name in (loader, *islands.values()) if name},
             loader=loader,
-            styles=tuple(name for entry, name in self._entries.items() if entry == _STYLES),
+            styles=tuple(name for entry, name in entries.items() if entry == _STYLES),
         )
+
+    def _imports(self, script: str) -> list[str]:
+        """Return the files that a script imports at once, with what these import."""
+        found, waiting = [script], [script]
+        while waiting:
+            for item in self._outputs[waiting.pop()].imports:
+                name = PurePosixPath(item.path).name
+                if item.kind == "import-statement" and not item.external and name not in found:
+                    found.append(name)
+                    waiting.append(name)
+        return found[1:]
+
+
+class _Import(msgspec.Struct):
+    path: str
+    kind: str
+    external: bool = False
+
+
+class _Output(msgspec.Struct):
+    imports: list[_Import] = []
+    entryPoint: str = ""
+
+
+class _Meta(msgspec.Struct):
+    """What esbuild says that it made."""
+
+    outputs: dict[str, _Output]
 
 
 class _SourceMap(msgspec.Struct):

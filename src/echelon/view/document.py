@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Final
+
+import msgspec
 
 POLICY: Final = (
     "default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline';"
@@ -14,7 +16,18 @@ POLICY: Final = (
 )
 """Inline styles are allowed because style properties of components are inline."""
 LANG: Final = "en"
-_BEGIN: Final = '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'
+_BEGIN: Final = '<meta charset="utf-8"/>'
+VIEWPORT: Final = '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
+"""What a document has in its head where its page says nothing else; the script adds it to what it renders."""
+
+
+class About(msgspec.Struct):
+    """What a page says about the document around it; `first` are the files of islands that are needed at once."""
+
+    head: str = ""
+    live: bool = False
+    first: list[str] = []
+    lang: str = ""
 
 
 def make_nonce() -> str:
@@ -24,12 +37,15 @@ def make_nonce() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What every document of a build has in common. Addresses are relative to `root`."""
+    """What every document of a build has in common: files for the browser, whose addresses are relative to `root`.
+
+    `imports` says which files a script needs besides itself.
+    """
 
     root: str
-    styles: Sequence[str]
-    loader: str
-    islands: Mapping[str, str]
+    styles: Sequence[str] = ()
+    loader: str = ""
+    imports: Mapping[str, Sequence[str]] = field(default_factory=dict)
     refresh: str = ""
     """In development, what identifies the build; pages then load themselves anew when it changes."""
 
@@ -38,20 +54,27 @@ class Shell:
         links = "".join(f'<link rel="stylesheet" href="{self.root}/{name}"/>' for name in self.styles)
         return f'<!DOCTYPE html><html lang="{escape(lang or LANG)}"><head>{_BEGIN}{links}'
 
-    def end(self, head: str, body: str, islands: Sequence[str], nonce: str) -> str:
-        """Return the rest: the page's part of the head, the body, and scripts if any are needed."""
-        scripts = self._scripts(islands, nonce)
-        return f"{head}{scripts}</head><body>{body}</body></html>"
+    def end(self, about: About, body: str, nonce: str, *, begun: bool = True) -> str:
+        """Return the rest: the page's part of the head, the body, and scripts if any are needed.
 
-    def whole(self, head: str, body: str, islands: Sequence[str], nonce: str, lang: str = "") -> str:
+        One that has `begun` did so before its language was known.
+        """
+        opened = f'<body lang="{escape(about.lang)}">' if begun and about.lang else "<body>"
+        return f"{about.head}{self.scripts(about, nonce)}</head>{opened}{body}</body></html>"
+
+    def whole(self, about: About, body: str, nonce: str) -> str:
         """Return a document."""
-        return self.begin(lang) + self.end(head, body, islands, nonce)
+        return self.begin(about.lang) + self.end(about, body, nonce, begun=False)
 
-    def _scripts(self, islands: Sequence[str], nonce: str) -> str:
+    def scripts(self, about: About, nonce: str) -> str:
+        """Return the elements for the head that start islands, and that load the page anew in development."""
         out = ""
-        if islands:
-            for name in islands:
-                out += f'<link rel="modulepreload" href="{self.root}/{self.islands[name]}"/>'
+        if about.live:
+            needed = (
+                name for script in (self.loader, *about.first) for name in (script, *self.imports[script])
+            )
+            for name in dict.fromkeys(needed):
+                out += f'<link rel="modulepreload" href="{self.root}/{name}"/>'
             out += f'<script type="module" src="{self.root}/{self.loader}" nonce="{nonce}"></script>'
         if self.refresh:
             out += f'<script nonce="{nonce}">{REFRESH % (self.root, self.refresh)}</script>'

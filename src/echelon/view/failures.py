@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from echelon.errors import CompileError, EchelonError, Frame
 from echelon.runtime.script_map import ScriptMap, read_frames
+from echelon.view.document import VIEWPORT
 from echelon.view.markup import Markup, html
+
+_SHOWN: Final = 20
+"""Calls of Python that a page shows, the innermost first."""
 
 _STYLE: Final = Markup(
     "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:3rem auto;padding:0 1rem;color:#1b1b1f}"
@@ -50,6 +55,17 @@ class Thrown:
 
 def development_page(error: Exception, sources: Mapping[str, bytes], scripts: str) -> Markup:
     """Return the page that shows a developer an error: what, in which component, at which line of which file."""
+    head = Markup(f"{VIEWPORT}{development_head(error)}{scripts}")
+    return _document(head, development_body(error, sources))
+
+
+def development_head(error: Exception) -> Markup:
+    """Return what such a page has in its head."""
+    return html("<title>{}</title>{}", _headline(error), _STYLE)
+
+
+def development_body(error: Exception, sources: Mapping[str, bytes]) -> Markup:
+    """Return what such a page shows."""
     parts: list[Any] = [html("<h1>{}</h1>", _headline(error))]
     if isinstance(error, RenderError):
         if error.components:
@@ -57,18 +73,19 @@ def development_page(error: Exception, sources: Mapping[str, bytes], scripts: st
         if error.places:
             first = error.places[0]
             parts.append(_excerpt(first.file or "", first.line or 0, sources))
-            parts.append(
-                html("<ol>{}</ol>", [html("<li><code>{}</code></li>", place) for place in error.places])
-            )
+            parts.append(_listed(error.places))
     elif isinstance(error, CompileError):
         for item in error.diagnostics:
             parts.append(html("<p>{}</p>", item))
             parts.append(_excerpt(item.file or "", item.line, sources))
-    return html(
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/><title>{}</title>{}{}</head><body><main>{}</main>'
-        "</body></html>",
-        _headline(error), _STYLE, Markup(scripts), parts,
-    )  # fmt: skip
+    elif not isinstance(error, EchelonError):
+        places = traceback.extract_tb(error.__traceback__)[: -_SHOWN - 1 : -1]
+        parts.append(_listed(f"{place.name} ({place.filename}:{place.lineno})" for place in places))
+    return html("<main>{}</main>", parts)
+
+
+def _listed(places: Iterable[object]) -> Markup:
+    return html("<ol>{}</ol>", [html("<li><code>{}</code></li>", place) for place in places])
 
 
 def _headline(error: Exception) -> str:
@@ -96,8 +113,22 @@ def _excerpt(file: str, line: int, sources: Mapping[str, bytes]) -> Markup:
 
 def plain_page(status: int, title: str, detail: str) -> Markup:
     """Return the page for an error where the application has none of its own."""
+    return _document(Markup(f"{VIEWPORT}{plain_head(title)}"), plain_body(status, title, detail))
+
+
+def plain_head(title: str) -> Markup:
+    """Return what such a page has in its head."""
+    return html("<title>{}</title>{}", title, _STYLE)
+
+
+def plain_body(status: int, title: str, detail: str) -> Markup:
+    """Return what such a page shows."""
+    return html("<main><h1>{} {}</h1><p>{}</p></main>", status, title, detail)
+
+
+def _document(head: Markup, body: Markup) -> Markup:
     return html(
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/><title>{title}</title>{style}</head>'
-        "<body><main><h1>{status} {title}</h1><p>{detail}</p></main></body></html>",
-        title=title, style=_STYLE, status=status, detail=detail,
-    )  # fmt: skip
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/>{}</head><body>{}</body></html>',
+        head,
+        body,
+    )

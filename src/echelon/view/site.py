@@ -1,7 +1,7 @@
-"""The pages of an application: registered before it starts, built when it does, rendered for each request.
+"""The pages of an application: registered before it starts, built when it does, in development anew on each change.
 
 A page is a route like any other; its handler is what loads its properties. Around it stands a `Page`, which has the
-result rendered in a fresh instance and answers with a document, a fragment of one, or an error page.
+result rendered in a fresh instance (see answers.py).
 """
 
 from __future__ import annotations
@@ -14,64 +14,45 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from echelon.errors import CompileError, ConfigError, EchelonError, GuestError, HTTPError
+from echelon.errors import CompileError, ConfigError, HTTPError
 from echelon.http.request import Request
-from echelon.http.response import HTML, Problem, Redirect, Response, Stream, encode_json, reason
+from echelon.http.response import Response, Stream
 from echelon.runtime.limits import Limits
 from echelon.runtime.script_map import ScriptMap
-from echelon.view import document, failures, routes, sources
-from echelon.view.bundler import PREFIX, Bundle, bundle
-from echelon.view.document import Shell, make_nonce
-from echelon.view.failures import RenderError, Thrown
-from echelon.view.markup import html
-from echelon.view.properties import Loaded, make_handler
+from echelon.view import routes, sources
+from echelon.view.answers import PART, Answers, Build, Component
+from echelon.view.bundler import PREFIX, bundle
+from echelon.view.properties import make_handler
 
 if TYPE_CHECKING:
     from echelon.middleware.errors import ErrorHandlers
     from echelon.routing import Router
     from echelon.runtime.core import Runtime
-    from echelon.runtime.module import Module
     from echelon.types import CallNext, Handler
 
 log = logging.getLogger("echelon")
 
-PART: Final = "echelon-fragment"
-"""The request header that asks for a part: `page` without its layouts, or the name of a component the page exports."""
 LIMITS: Final = Limits(memory="64MiB", time=2.0, output="8MiB")
 _LASTING: Final = "public, max-age=31536000, immutable"
 _WATCH_SECONDS: Final = 0.2
 _HEARTBEAT_SECONDS: Final = 15.0
 
 
-class _Meta(msgspec.Struct):
-    """The first line of what the script answers."""
-
-    head: str = ""
-    islands: list[str] = []
-    lang: str = ""
-    missing: bool = False
-    error: Thrown | None = None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """One page: its file, the layouts around it, and how it is sent."""
+    """One page; this is the middleware around the handler that loads its properties."""
 
-    site: Site
-    path: str
-    file: Path
-    layouts: tuple[Path, ...]
+    answers: Answers
+    component: Component
     stream: bool
 
     async def __call__(self, request: Request, call_next: CallNext) -> Response:
-        """Answer a request for the page; this is the middleware around its handler."""
+        """Answer a request for the page."""
         if self.stream and not request.headers.get(PART) and request.method != "HEAD":
-            return await self.site.streamed(self, request, call_next)
-        return await self.site.answer(self, request, call_next)
+            return await self.answers.streamed(self.component, request, call_next)
+        return await self.answers.answer(self.component, request, call_next)
 
 
 class Site:
@@ -81,18 +62,11 @@ class Site:
         self, router: Router, runtime: Runtime, errors: ErrorHandlers, *, debug: bool = False
     ) -> None:
         self._router, self._runtime, self._errors, self._debug = router, runtime, errors, debug
-        self._pages: list[Page] = []
-        self._special: dict[str, Page] = {}
-        self._module: Module | None = None
-        self._bundle: Bundle | None = None
-        self._places = ScriptMap(b"")
+        self._answers = Answers(debug=debug)
+        self._components: list[Component] = []
         self._sources: sources.Sources | None = None
-        self._problem: Exception | None = None
-        self._identity = ""
         self._changed: asyncio.Event = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
-        self._numbers: dict[Path, int] = {}
-        self._layout_numbers: dict[Path, int] = {}
 
     # --- before the start ---
 
@@ -131,28 +105,29 @@ class Site:
     def _add(
         self, path: str, file: Path, root: Path, props: Handler | None, stream: bool, name: str | None
     ) -> None:
-        if not self._pages:
+        if not self._components:
             self._router.get(f"{PREFIX}/changes")(self.changes)
             self._router.get(f"{PREFIX}/{{name}}")(self.asset)
-        page = Page(self, path, file, tuple(routes.layouts_of(file, root)), stream)
-        handler = make_handler(props, path)
-        self._router.get(path, name=name or f"page {path}", middleware=[page])(handler)
-        self._pages.append(page)
+        component = Component(file, tuple(routes.layouts_of(file, root)))
+        page = Page(self._answers, component, stream)
+        self._router.get(path, name=name or f"page {path}", middleware=[page])(make_handler(props, path))
+        self._components.append(component)
 
     def _add_special(self, root: Path) -> None:
+        special = self._answers.special
         for kind in (routes.NOT_FOUND, routes.FAILED):
             file = routes.beside(root, kind)
-            if file is not None and kind not in self._special:
-                self._special[kind] = Page(self, "", file, tuple(routes.layouts_of(file, root)), False)
+            if file is not None and kind not in special:
+                special[kind] = Component(file, tuple(routes.layouts_of(file, root)))
 
     # --- start and stop ---
 
     async def start(self) -> None:
         """Build and load the pages; in development a failure is shown on the pages instead of raised."""
-        if not self._pages:
+        if not self._components:
             return
-        if routes.NOT_FOUND in self._special and not self._errors.answers(404):
-            self._errors.add(404, self._not_found)
+        if routes.NOT_FOUND in self._answers.special and not self._errors.answers(404):
+            self._errors.add(404, self._answers.not_found)
         try:
             await self._build()
         except CompileError as exc:
@@ -169,43 +144,40 @@ class Site:
             with suppress(asyncio.CancelledError):
                 await self._watcher
             self._watcher = None
-        self._identity = ""
-        self._tell()
-        if self._module is not None:
-            self._module.close()
-            self._module = None
+        self._tell("")
+        if self._answers.build is not None:
+            self._answers.build.module.close()
+            self._answers.build = None
 
     async def _build(self) -> None:
-        every = [*self._pages, *self._special.values()]
+        every = [*self._components, *self._answers.special.values()]
         files = list(dict.fromkeys(page.file for page in every))
         layouts = list(dict.fromkeys(layout for page in every for layout in page.layouts))
         found = await asyncio.to_thread(sources.collect, [*files, *layouts])
-        self._sources = found
+        self._sources, self._answers.sources = found, found.files
         made = await bundle(
             found, [found.name(file) for file in files], [found.name(file) for file in layouts]
         )
-        self._numbers = {file: number for number, file in enumerate(files)}
-        self._layout_numbers = {file: number for number, file in enumerate(layouts)}
-        await self._take(made)
-
-    async def _take(self, made: Bundle) -> None:
-        if self._module is None:
-            self._module = await self._runtime.load(made.script, name="views", limits=LIMITS)
+        answers = self._answers
+        if answers.build is None:
+            module = await self._runtime.load(made.script, name="views", limits=LIMITS)
         else:
-            await self._module.replace(made.script)
-        self._bundle, self._places, self._problem = made, ScriptMap(made.places), None
-        self._identity = hashlib.sha256(made.script + "".join(sorted(made.assets)).encode()).hexdigest()[:16]
-        self._tell()
+            module = answers.build.module
+            await module.replace(made.script)
+        answers.build = Build(made, module, ScriptMap(made.places), _numbered(files), _numbered(layouts))
+        answers.problem = None
+        self._tell(_digest(made.script, *sorted(name.encode() for name in made.assets)))
 
     # --- development ---
 
     def _fail(self, problem: Exception) -> None:
         log.error("the pages cannot be built: %s", problem)
-        self._problem = problem
-        self._identity = hashlib.sha256(str(problem).encode()).hexdigest()[:16]
-        self._tell()
+        self._answers.problem = problem
+        self._tell(_digest(str(problem).encode()))
 
-    def _tell(self) -> None:
+    def _tell(self, identity: str) -> None:
+        """Let browsers know what is served now."""
+        self._answers.identity = identity
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -217,7 +189,7 @@ class Site:
             try:
                 await self._build()
             except (CompileError, ConfigError) as exc:
-                if str(exc) != str(self._problem):
+                if str(exc) != str(self._answers.problem):
                     self._fail(exc)
 
     async def changes(self) -> Response:
@@ -226,8 +198,8 @@ class Site:
             raise HTTPError(404, "nothing changes outside of development")
 
         async def events() -> AsyncIterator[str]:
-            while self._identity:
-                yield f"data: {self._identity}\n\n"
+            while self._answers.identity:
+                yield f"data: {self._answers.identity}\n\n"
                 waiting = self._changed
                 try:
                     await asyncio.wait_for(waiting.wait(), _HEARTBEAT_SECONDS)
@@ -236,167 +208,22 @@ class Site:
 
         return Stream(events(), headers={"cache-control": "no-store"}, media_type="text/event-stream")
 
-    # --- answers ---
+    # --- files for the browser ---
 
     async def asset(self, name: str) -> Response:
         """Answer with a file for the browser; its name changes with its content."""
-        content = None if self._bundle is None else self._bundle.assets.get(name)
+        build = self._answers.build
+        content = None if build is None else build.bundle.assets.get(name)
         if content is None:
             raise HTTPError(404, f"there is no file {name}")
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         kind = "text/javascript; charset=utf-8" if name.endswith(".js") else kind
         return Response(content, headers={"cache-control": _LASTING}, media_type=kind)
 
-    async def answer(self, page: Page, request: Request, call_next: CallNext) -> Response:
-        """Answer with a page, or the part of it that the request asks for."""
-        try:
-            response = await call_next(request)
-            if isinstance(response, Loaded):
-                return await self.render(page, response.props, request, part=request.headers.get(PART) or "")
-        except (HTTPError, RenderError, CompileError, GuestError, msgspec.MsgspecError) as exc:
-            if isinstance(exc, HTTPError):
-                raise
-            log.error("%s: %s", request.path, exc)
-            return await self.failed(request, exc)
-        except Exception as exc:
-            if not wants_html(request):
-                raise
-            log.error("%s %s failed", request.method, request.path, exc_info=exc)
-            return await self.failed(request, exc)
-        if isinstance(response, Problem) and wants_html(request):
-            return await self._problem_page(request, response)
-        return response
 
-    async def render(
-        self, page: Page, props: bytes, request: Request, *, part: str = "", status: int = 200
-    ) -> Response:
-        """Return a document or a part of one; raises RenderError, CompileError in development, and GuestError."""
-        nonce = make_nonce()
-        meta, body = await self._run(page, props, request, part, nonce)
-        if meta.missing:
-            raise HTTPError(404, f"the page has no component {part!r} that can be sent alone")
-        if part:
-            response: Response = HTML(body, status)
-        else:
-            shell = self._shell(request)
-            response = HTML(shell.whole(meta.head, body, meta.islands, nonce, meta.lang), status)
-        return _with_headers(response, nonce)
-
-    async def _run(
-        self, page: Page, props: bytes, request: Request, part: str, nonce: str
-    ) -> tuple[_Meta, str]:
-        if self._problem is not None:
-            raise self._problem
-        if self._module is None:
-            raise EchelonError("the pages are not loaded: the application has not started")
-        route = {
-            "path": request.path,
-            "params": dict(request.path_params),
-            "query": {name: request.query.get(name) for name in request.query},
-            "nonce": nonce,
-        }
-        asked = {
-            "page": self._numbers[page.file],
-            "layouts": [self._layout_numbers[layout] for layout in page.layouts],
-            "part": part,
-            "route": route,
-        }
-        text: str = await self._module.call("render", _text(asked), props.decode())
-        line, _, body = text.partition("\n")
-        meta = msgspec.json.decode(line, type=_Meta)
-        if meta.error is not None:
-            raise meta.error.error(self._places)
-        return meta, body
-
-    def _shell(self, request: Request) -> Shell:
-        made = self._bundle
-        refresh = self._identity if self._debug else ""
-        root = f"{request.root_path}{PREFIX}"
-        if made is None:
-            return Shell(root, (), "", {}, refresh)
-        return Shell(root, made.styles, made.loader, made.islands, refresh)
-
-    async def streamed(self, page: Page, request: Request, call_next: CallNext) -> Response:
-        """Answer with a document whose beginning is sent before the page's properties are loaded."""
-        nonce, shell = make_nonce(), self._shell(request)
-
-        async def content() -> AsyncIterator[str]:
-            yield shell.begin()
-            try:
-                response = await call_next(request)
-                if isinstance(response, Loaded):
-                    meta, body = await self._run(page, response.props, request, "", nonce)
-                    yield shell.end(meta.head, body, meta.islands, nonce)
-                    return
-                yield shell.end(_instead(response), "", (), nonce)
-            except Exception as exc:
-                log.error(
-                    "%s %s failed after its beginning was sent", request.method, request.path, exc_info=exc
-                )
-                detail = str(exc) if self._debug else "an unexpected error; the log has it"
-                yield shell.end("", html("<h1>500</h1><p>{}</p>", detail), (), nonce)
-
-        return _with_headers(Stream(content(), media_type="text/html; charset=utf-8"), nonce)
-
-    # --- errors ---
-
-    async def failed(self, request: Request, error: Exception) -> Response:
-        """Return the page for an unexpected error: with everything in development, plain in production."""
-        nonce = make_nonce()
-        if self._debug:
-            files = self._sources.files if self._sources is not None else {}
-            scripts = self._shell(request)._scripts((), nonce)
-            page = failures.development_page(error, files, scripts)
-            return _with_headers(HTML(page, 500, {"cache-control": "no-store"}), nonce)
-        return await self._error_page(request, 500, "an unexpected error; the log has it", nonce)
-
-    async def _problem_page(self, request: Request, problem: Problem) -> Response:
-        """Return the page for an expected error, with the status and headers of the answer that it replaces."""
-        document_ = msgspec.json.decode(problem.body) if isinstance(problem.body, bytes) else {}
-        detail = str(document_.get("detail", ""))
-        page = await self._error_page(request, problem.status, detail, make_nonce())
-        for name, value in problem.headers.items():
-            if name != "content-type":
-                page.headers.setdefault(name, value)
-        return page
-
-    async def _error_page(self, request: Request, status: int, detail: str, nonce: str) -> Response:
-        own = self._special.get(routes.NOT_FOUND) if status == 404 else None
-        own = own or self._special.get(routes.FAILED)
-        title = reason(status)
-        if own is not None and self._problem is None:
-            props = {"status": status, "title": title, "detail": detail}
-            try:
-                return await self.render(own, encode_json(props), request, status=status)
-            except (EchelonError, msgspec.MsgspecError) as exc:
-                log.error("the page for errors failed: %s", exc)
-        return _with_headers(HTML(failures.plain_page(status, title, detail), status), nonce)
-
-    async def _not_found(self, request: Request, error: Exception) -> Response:
-        detail = getattr(error, "detail", "")
-        if wants_html(request):
-            return await self._error_page(request, 404, detail, make_nonce())
-        return Problem(404, detail)
+def _numbered(files: list[Path]) -> dict[Path, int]:
+    return {file: number for number, file in enumerate(files)}
 
 
-def wants_html(request: Request) -> bool:
-    """Tell whether a person asks, with a browser."""
-    return "text/html" in request.headers.get("accept", "")
-
-
-def _with_headers(response: Response, nonce: str) -> Response:
-    headers = response.headers
-    headers["content-security-policy"] = document.POLICY.format(nonce=nonce)
-    headers["vary"] = PART
-    return response
-
-
-def _instead(response: Response) -> str:
-    """Return what stands in the head when there is no page after all."""
-    if isinstance(response, Redirect):
-        return html('<meta http-equiv="refresh" content="0; url={}"/>', response.headers["location"])
-    return html("<title>{}</title>", f"{response.status} {reason(response.status)}")
-
-
-def _text(value: Any) -> str:
-    return encode_json(value).decode()
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

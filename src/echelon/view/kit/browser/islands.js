@@ -9,8 +9,19 @@ async function start(element) {
     const html = { __html: slot.innerHTML };
     props.children = h("echelon-slot", { style: "display:contents", dangerouslySetInnerHTML: html });
   }
-  hydrate(h(component, props), element);
+  const served = [...element.childNodes];
+  try {
+    hydrate(h(component, props), element);
+  } catch (error) { // Preact takes out what it was about to take over
+    element.replaceChildren(...served);
+    throw error;
+  }
   element.setAttribute("hydrated", "");
+}
+
+// What can come into view: islands and slots themselves have no box.
+function boxesIn(element) {
+  return [...element.children].flatMap((child) => child.style.display === "contents" ? boxesIn(child) : [child]);
 }
 
 const later = globalThis.requestIdleCallback ?? ((action) => setTimeout(action, 200));
@@ -23,8 +34,9 @@ const moments = {
       observer.disconnect();
       start(element);
     }, { rootMargin: "200px" });
-    if (element.firstElementChild === null) return start(element);
-    for (const child of element.children) observer.observe(child); // the element itself has no box
+    const boxes = boxesIn(element);
+    if (boxes.length === 0) return start(element);
+    for (const box of boxes) observer.observe(box);
   },
 };
 

@@ -1,18 +1,24 @@
 // `echelon/view` on the server: what a page says about the document around it, and islands.
 import { $jsx$, $Fragment$, isValidElement, toChildArray, createContext, useContext, renderToString } from "../preact/core.js";
 
-const page = { head: new Map(), islands: new Set(), lang: "", route: null, files: {} };
+const viewport = '<meta name="viewport" content="width=device-width, initial-scale=1"/>'; // unless the page has its own
+const page = { head: new Map(), live: false, first: new Set(), lang: "", route: null, files: {} };
 
 export const setFiles = (files) => { page.files = files; };
 
 export function begin(route) {
   page.head.clear();
-  page.islands.clear();
+  page.head.set("meta viewport", viewport);
+  page.live = false;
+  page.first.clear();
   page.lang = "";
   page.route = route;
 }
 
-export const ended = () => ({ head: [...page.head.values()].join(""), islands: [...page.islands], lang: page.lang });
+// `live` says whether there are islands, `first` are the files of those that the browser needs at once.
+export const ended = () => ({
+  head: [...page.head.values()].join(""), live: page.live, first: [...page.first], lang: page.lang,
+});
 
 export const useRoute = () => page.route;
 
@@ -29,8 +35,10 @@ function addToHead(child) {
     return;
   }
   if (!isValidElement(child)) throw new TypeError("<Head> takes elements such as <title>, not text");
+  const key = headKey(child);
+  if (key === "charset") return; // documents are UTF-8, which comes first
   const html = renderToString(child);
-  page.head.set(headKey(child) ?? html, html);
+  page.head.set(key ?? html, html);
 }
 
 function headKey({ type, props }) {
@@ -59,7 +67,8 @@ export function island(component, file) {
       }
       return value;
     });
-    page.islands.add(file);
+    page.live = true;
+    if (hydrate === "load") page.first.add(page.files[file]);
     if (children !== undefined) {
       const slot = $jsx$("echelon-slot", { style: "display:contents", children });
       rest.children = $jsx$(Inside, { value: false, children: slot });

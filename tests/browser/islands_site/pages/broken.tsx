@@ -1,0 +1,3 @@
+import Broken from "./islands/broken";
+import Classic from "./islands/classic";
+export default () => <><Broken /><Classic /></>;

@@ -1,0 +1,2 @@
+import Classic from "./islands/classic";
+export default () => <Classic hydrate="idle" />;

@@ -1,0 +1,1 @@
+export default () => { if (typeof document !== "undefined") throw new Error("only here"); return <p>fine</p>; };

@@ -1,0 +1,1 @@
+export const Item = ({ n }) => <li>item {n}</li>;
