@@ -52,6 +52,15 @@ def test_long_lists_are_read_to_their_end(count: int) -> None:
     binary.parse(wasm)
 
 
+def test_an_imported_table_may_be_larger_than_it_says() -> None:
+    """Whether a segment fits there is known when the module is instantiated; what it costs is bounded all the same."""
+    table = '(import "m" "t" (table 0 funcref)) (func $f)'
+    binary.parse(assemble(f"(module {table} (elem (i32.const 7) $f))"))
+    many = "$f " * (elements.MAX_COMPUTED + 1)
+    with pytest.raises(InvalidModule, match="have to be computed"):
+        binary.parse(assemble(f"(module {table} (elem (i32.const 0) {many}))"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

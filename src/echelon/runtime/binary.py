@@ -360,7 +360,8 @@ def _element_section(info: ModuleInfo, reader: Reader) -> None:
         raise InvalidModule(
             f"the element section has {info.elements} bytes, at most {MAX_ELEMENTS * 2} are accepted"
         )
-    elements.check(reader, count, info.tables)
+    imported = sum(item.kind == "table" for item in info.imports)
+    elements.check(reader, count, info.tables, imported)
 
 
 def _code_section(info: ModuleInfo, reader: Reader) -> None:

@@ -33,8 +33,11 @@ _PLAIN: Final = frozenset({0x6A, 0x6B, 0x6C, 0x7C, 0x7D, 0x7E})
 _VECTOR: Final = (0xFD, 0x0C)
 
 
-def check(reader: Reader, count: int, tables: Sequence[Bounds]) -> None:
-    """Read `count` segments; raises InvalidModule for one that does not fit its table, or too many that are code."""
+def check(reader: Reader, count: int, tables: Sequence[Bounds], imported: int) -> None:
+    """Read `count` segments; raises InvalidModule for one that does not fit its table, or too many that are code.
+
+    The first `imported` tables may be larger than the module says, so what fits is known when it is instantiated.
+    """
     computed, static = 0, True
     for number in range(count):
         flags = reader.byte()
@@ -45,6 +48,8 @@ def check(reader: Reader, count: int, tables: Sequence[Bounds]) -> None:
         offset = _constant(reader) if active else None
         weight = _weight(reader, flags, number)
         size = reader.u32()
+        if active and table < imported:
+            offset = None
         if active and offset is not None:
             _check_place(number, offset + size, table, tables)
         static &= not active or (offset is not None and not flags & _EXPRESSIONS)
