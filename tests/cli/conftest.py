@@ -23,7 +23,8 @@ SHARED_HOME = Path(__file__).resolve().parents[2] / ".echelon" / "home"
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Echelon's own directory: the real compilers, fetched once and kept, and an empty store of modules."""
     shared = Path(os.environ.get("ECHELON_HOME", SHARED_HOME))
-    asyncio.run(toolchain.install("typescript", base=shared))
+    for name in ("typescript", "javascript"):
+        asyncio.run(toolchain.install(name, base=shared))
     base = tmp_path_factory.mktemp("home")
     (base / "toolchains").symlink_to(shared.resolve() / "toolchains")
     return base

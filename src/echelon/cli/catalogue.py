@@ -9,6 +9,7 @@ from echelon.cli.parser import Command, Option, Word
 _HOME: Final = "echelon.cli.commands"
 
 _JSON: Final = Option(("--json",), "write the result as JSON")
+_LANGUAGE: Final = Option(("--language",), "the source's language, where its suffix does not say", "NAME")
 _FILE: Final = Word("FILE", "a .wasm or .wat file, or source in a language the generator knows")
 _STORES: Final = (
     Option(
@@ -77,7 +78,7 @@ BUILD: Final = Command(
             'where to write the module (default SRC with .wasm); "-" is standard output',
             "OUT",
         ),
-        Option(("--language",), "the source's language, where its suffix does not say", "NAME"),
+        _LANGUAGE,
         Option(
             ("--optimize",), "what to optimise for (default none)", "HOW", choices=("size", "speed", "none")
         ),
@@ -111,6 +112,7 @@ CALL: Final = Command(
         Option(("--trace-permissions",), "say which permissions the run used, as options to paste"),
         *_LIMITS,
         Option(("--store",), "the store that --allow-kv is about; without it the project's", "FILE"),
+        _LANGUAGE,
         _CONFIG,
         _JSON,
     ),
@@ -133,7 +135,7 @@ INSPECT: Final = Command(
     "Show what a module exports, imports and needs",
     f"{_HOME}.inspect",
     words=(_FILE,),
-    options=(_JSON,),
+    options=(_LANGUAGE, _JSON),
     examples=("echelon inspect fib.ts", "echelon inspect plugin.wasm --json"),
 )
 CONFIG: Final = Command(

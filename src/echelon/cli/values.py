@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ _INT: Final = re.compile(r"[+-]?(0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+)", re.IGNOR
 _FLOAT: Final = re.compile(
     r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE
 )
+_MORE: Final = Value("json")
 _LONGEST: Final = 400
 """Characters of a number: more than any of 64 bits needs, fewer than Python converts slowly."""
 
@@ -39,15 +41,20 @@ class Unfit(ValueError):
     """A text or a JSON value does not fit its type; the message ends the sentence that names the argument."""
 
 
-def read_arguments(function: Function, words: Sequence[str]) -> list[Any]:
-    """Return what to call a function with; raises Usage that names the first word that does not fit."""
+def read_arguments(function: Function, words: Sequence[str], *, any_number: bool = False) -> list[Any]:
+    """Return what to call a function with; raises Usage that names the first word that does not fit.
+
+    With `any_number` the call itself knows how many the function takes; those without a type of their own are JSON.
+    """
     wanted, given = len(function.params), len(words)
-    if wanted != given:
+    if wanted != given and not any_number:
         plural = "" if wanted == 1 else "s"
         raise Usage(f"{function} takes {wanted} argument{plural}, {given} given")
     return [
         _read_argument(function, position, param, word)
-        for position, (param, word) in enumerate(zip(function.params, words, strict=True), 1)
+        for position, (word, param) in enumerate(
+            zip(words, chain(function.params, repeat(_MORE)), strict=False), 1
+        )
     ]
 
 

@@ -27,6 +27,7 @@ from echelon.runtime.binary import MAGIC
 from echelon.runtime.environment import Environment, Seed
 from echelon.runtime.grants import Grants
 from echelon.runtime.host import OnOutput
+from echelon.runtime.hosted import LoadedHosted
 from echelon.runtime.limits import Limits
 from echelon.runtime.live_instance import LiveInstance
 from echelon.runtime.loader import COMMAND, Loaded
@@ -231,6 +232,11 @@ class Module:
     @property
     def wasm(self) -> bytes:
         return self._ready.wasm
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether it is a source that an engine runs: it has no imports, and may ask for whatever it is granted."""
+        return isinstance(self._ready, LoadedHosted)
 
     def exports(self) -> list[Function]:
         """Return the functions that can be called, with their types."""

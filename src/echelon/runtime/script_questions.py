@@ -107,11 +107,13 @@ class Questions:
         return {"entries": entries, "cursor": resume}
 
     async def _atomic(self, call: Call, checks: list[Any], changes: list[Any]) -> dict[str, Any]:
+        for key in (*(key for key, _ in checks), *(key for _, key, *_ in changes)):
+            _granted(call, key)
         atomic: Atomic = self._kv.atomic()
         for key, stamp in checks:
-            atomic.check(key=_granted(call, key), versionstamp=stamp)
+            atomic.check(key=_key(key), versionstamp=stamp)
         for action, key, *rest in changes:
-            granted = _granted(call, key)
+            granted = _key(key)
             if action == "set":
                 atomic.set(granted, rest[0], expire_in=_expiry(rest[1]))
             elif action == "delete":

@@ -44,7 +44,7 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
 async def _call(
     path: Path, arguments: Arguments, permissions: Permissions, limits: Limits, terminal: Terminal
 ) -> int:
-    artifact = await source.read(path, terminal)
+    artifact = await source.read(path, terminal, source.How(arguments.language))
     async with Runtime(_settings(limits)) as runtime, AsyncExitStack() as stack:
         module = await _load(runtime, path, artifact, permissions, limits)
         if not arguments.no_prompt and can_ask(terminal):
@@ -76,7 +76,10 @@ def _show_trace(trace: Trace, module: Module, terminal: Terminal) -> None:
 
 async def _open_store(module: Module, arguments: Arguments, stack: AsyncExitStack) -> None:
     """Open the store for a module that could use it; raises Usage when there is none."""
-    if not any(item["module"] == "echelon" and item["name"].startswith("kv_") for item in module.imports()):
+    imports = module.imports()
+    if not module.is_hosted and not any(
+        i["module"] == "echelon" and i["name"].startswith("kv_") for i in imports
+    ):
         return
     if not (module.permissions.kv or module.permissions.may_grow):
         return
@@ -123,7 +126,7 @@ async def _run_function(module: Module, path: Path, arguments: Arguments) -> tup
     """Call a function; the value comes back as the line to print, None when it returns nothing."""
     words = [*arguments.args, *(arguments.rest or ())]
     function = _find(module, arguments.function)
-    given = values.read_arguments(function, words)
+    given = values.read_arguments(function, words, any_number=module.is_hosted)
     try:
         outcome = await module.run(function.name, *given)
     except (TypeError, ValueError) as exc:  # what only the module knows: ranges, sizes, references

@@ -13,14 +13,15 @@ from echelon.cli.status import OK
 from echelon.cli.terminal import Terminal, clean, table
 from echelon.errors import LinkError, LoadError
 from echelon.plugin.artifacts import Artifact
-from echelon.runtime import binary, exports, linking
+from echelon.runtime import binary, exports, linking, script
 from echelon.runtime.binary import Import, ModuleInfo
 from echelon.runtime.component.imports import ComponentImports, Everything
 from echelon.runtime.core import Runtime
 from echelon.runtime.host import HostModule
-from echelon.runtime.http_guest import check_handles
+from echelon.runtime.http_guest import HANDLE, check_handles
 from echelon.runtime.limits import KIB, MIB, PAGE
 from echelon.runtime.loader import COMMAND, Loaded
+from echelon.runtime.signature import Function, Value
 
 _WASI: Final = "wasi_snapshot_preview1"
 _FILES: Final = ("read", "write")
@@ -68,7 +69,7 @@ _NEEDS: Final = {_WASI: _WASI_NEEDS, "echelon": _KIT_NEEDS}
 def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
     path = source.existing_file(arguments.file)
     try:
-        artifact = asyncio.run(source.read(path, terminal))
+        artifact = asyncio.run(source.read(path, terminal, source.How(arguments.language)))
     except source.CompileFailed as exc:
         return exc.status
     try:
@@ -84,6 +85,9 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
     if artifact.wasm[:8] == binary.COMPONENT_MAGIC:
         return asyncio.run(_describe_component(path, artifact))
     info = binary.parse(artifact.wasm)
+    found = _functions_of_script(artifact.wasm)
+    if found is not None:
+        return _describe_script(path, artifact, *found)
     signature, plans = exports.read(artifact.wasm, info)
     providers = Runtime().providers
     loaded = Loaded(artifact.wasm, artifact.digest, info, signature, plans, [])
@@ -97,6 +101,34 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
         "exports": [function.to_dict() | {"signature": str(function)} for function in loaded.exports()],
         "imports": [_import(item, providers) for item in info.imports],
         "permissions": needs(info),
+    }
+
+
+def _functions_of_script(wasm: bytes) -> tuple[str, list[Function]] | None:
+    """Return the language of a script and what it exports, None for a module that is none."""
+    header = script.read_header(wasm)
+    if header is None:
+        return None
+    return header.language, [
+        Function(name, tuple(Value("json", param) for param in params), (Value("json"),))
+        for name, params in header.exports.items()
+    ]
+
+
+def _describe_script(
+    path: Path, artifact: Artifact, language: str, functions: list[Function]
+) -> dict[str, Any]:
+    """Describe a source that an engine runs: it imports nothing itself, and may ask for whatever it is granted."""
+    return {
+        "id": artifact.digest,
+        "name": path.stem,
+        "language": language,
+        "kind": "HTTP guest" if any(function.name == HANDLE for function in functions) else "script",
+        "size": len(artifact.wasm),
+        "memory": None,
+        "exports": [function.to_dict() | {"signature": str(function)} for function in functions],
+        "imports": [],
+        "permissions": {},
     }
 
 
