@@ -52,6 +52,13 @@ def rust_home(tests_home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def cpython_home(tests_home: Path) -> Path:
+    """The same with the engine of Python scripts in it, built once and kept between runs."""
+    asyncio.run(toolchain.install("cpython", base=tests_home))
+    return tests_home
+
+
+@pytest.fixture(scope="session")
 def clang(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
     """Make a module of C or C++ sources with debug information; the first one includes the others.
 

@@ -8,6 +8,7 @@ from echelon.plugin.compiler import Compiler
 from echelon.plugin.compilers import configured
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.compilers.c import compilers as c
+from echelon.plugin.compilers.cpython.compiler import CPython
 from echelon.plugin.compilers.javascript.compiler import JavaScript
 from echelon.plugin.compilers.rust.compiler import Rust
 from echelon.plugin.compilers.wat import Wat
@@ -23,6 +24,7 @@ def compilers(config: Config | None = None) -> list[Compiler]:
         *c.make(),
         Rust(),
         JavaScript(),
+        CPython(cache=config.wasm.cache if config.wasm.cache.name else None),
         *configured.make(config.compilers),
         *(system.instance(plugin) for plugin in system.load(system.COMPILERS)),
     ]

@@ -98,7 +98,7 @@ def gather(
 
 def _entry(name: str | None, suffixes: Sequence[str]) -> str:
     name = name or UNNAMED
-    return name if name.endswith(tuple(suffixes)) else name + suffixes[0]
+    return name if not suffixes or name.endswith(tuple(suffixes)) else name + suffixes[0]
 
 
 def check_path(path: object) -> None:

@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from echelon.errors import ConfigError, EchelonError, InvalidModule, LoadError
-from echelon.runtime import failures, script
+from echelon.runtime import cpython, failures, script
 from echelon.runtime.assemblyscript_env import AssemblyScriptEnv
 from echelon.runtime.audit import AuditLog
 from echelon.runtime.binary import COMPONENT_MAGIC
 from echelon.runtime.component.imports import ComponentImports
 from echelon.runtime.component.loading import read_component
+from echelon.runtime.cpython_host import CPythonHost, is_engine
 from echelon.runtime.engine import Engine
 from echelon.runtime.environment import Environment
 from echelon.runtime.executor import Executor
@@ -106,6 +107,7 @@ class Runtime:
             GuestKv(lambda: self.kv), GuestFetch(lambda: self.net), ScriptHost(),
         ]  # fmt: skip
         self._questions = Questions(lambda: self.kv, lambda: self.net)
+        self._cpython = CPythonHost(self._questions)
         self.component_imports = ComponentImports()
         """Python functions and resources that components may import, besides WASI."""
         self._generator = generator
@@ -113,6 +115,7 @@ class Runtime:
         self.declared: list[Module] = []
         """The modules that are loaded when the runtime starts."""
         self._loaded: dict[str, asyncio.Task[Loaded]] = {}
+        self._engines: set[str] = set()
         self._pools: Pools | None = None
         self._calls: dict[int, Instance] = {}
         self.phase = Phase.STOPPED
@@ -359,11 +362,12 @@ class Runtime:
     async def _prepare(self, wasm: bytes, digest: str) -> Loaded:
         with self.telemetry.span(WASM_LOAD, digest=digest, size=len(wasm)):
             loaded: Loaded
-            header = script.read_header(wasm)
+            header = script.read_header(wasm) or cpython.read_header(wasm)
             if header is not None:
                 loaded = await self._prepare_script(wasm, digest, header)
             elif wasm[:8] == COMPONENT_MAGIC:
-                loaded = read_component(wasm, digest, (self.component_imports,))
+                provider = self._cpython if is_engine(wasm) else self.component_imports
+                loaded = read_component(wasm, digest, (provider,))
             else:
                 loaded = read_module(wasm, digest, self.providers)
             usual = self._running_pools.usual_for(loaded.is_component)
@@ -387,10 +391,15 @@ class Runtime:
         finally:
             loaded.users -= 1
 
-    async def _prepare_script(self, wasm: bytes, digest: str, header: script.ScriptHeader) -> Loaded:
+    async def _prepare_script(
+        self, wasm: bytes, digest: str, header: script.ScriptHeader | cpython.Header
+    ) -> Loaded:
         engine = await (await self.generator()).engine(header.engine)
+        self._engines.add(header.engine)
         loaded = await self.prepare(engine)
         try:
+            if isinstance(header, cpython.Header):
+                return cpython.read_script(wasm, digest, header, loaded)
             return script.read_script(wasm, digest, header, loaded, self._questions)
         except BaseException:
             self.forget(loaded)
@@ -423,7 +432,10 @@ class Runtime:
     async def _map(self, loaded: Loaded, engine: Engine, *, anew: bool = False) -> Linked:
         if self._code is None:
             raise LoadError("the runtime is closed")
-        code = await self._code.get(loaded.wasm, loaded.digest, engine.profile, forms=loaded.forms, anew=anew)
+        code = await self._code.get(
+            loaded.wasm, loaded.digest, engine.profile, forms=loaded.forms, anew=anew,
+            installed=loaded.digest in self._engines,
+        )  # fmt: skip
         if len(code) > _LARGE_CODE:
             return await asyncio.to_thread(loaded.link, engine, code, self._calls)
         return loaded.link(engine, code, self._calls)

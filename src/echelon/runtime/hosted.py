@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from echelon.runtime.loader import Loaded
+from echelon.runtime.plans import FunctionPlan
 
 if TYPE_CHECKING:
     from echelon.runtime.host import Call
@@ -49,3 +51,13 @@ class LoadedHosted(Loaded):
     def close(self) -> None:
         """Forget the engine's sites; they stay the engine's."""
         self.sites.clear()
+
+
+class HostedPlan(FunctionPlan):
+    """How to call one function of a source."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def exchange(self, instance: Instance, request: bytes) -> bytes:
+        """Answer an HTTP request: a request buffer in, a response buffer out (see http_guest.py)."""

@@ -15,7 +15,7 @@ from echelon.errors import GuestError, LoadError
 from echelon.http.response import Response
 from echelon.runtime.binary import FuncType
 from echelon.runtime.frames import Reader, Writer
-from echelon.runtime.script import ScriptPlan
+from echelon.runtime.hosted import HostedPlan
 
 if TYPE_CHECKING:
     from echelon.http.request import Request
@@ -96,7 +96,7 @@ def check_handles(loaded: Loaded, name: str) -> None:
         values = (*plan.function.params, *plan.function.results)
         if [value.type for value in values] == ["list<u8>", "list<u8>"]:
             return
-    if isinstance(plan, ScriptPlan):
+    if isinstance(plan, HostedPlan):
         return
     functions = loaded.info.exported_functions
     if HANDLE in functions and functions[HANDLE] == _CORE and functions.get(ALLOCATE) == _ALLOCATE_CORE:
@@ -110,7 +110,7 @@ def check_handles(loaded: Loaded, name: str) -> None:
 async def exchange(loaded: Loaded, instance: Instance, request: bytes) -> bytes:
     """Give a started instance the request buffer and return its response buffer."""
     plan = loaded.plans[HANDLE]
-    if isinstance(plan, ScriptPlan):
+    if isinstance(plan, HostedPlan):
         return await plan.exchange(instance, request)
     if not plan.simple:
         answer = await plan.call(instance, (request,), loaded.plans, kept=False)

@@ -22,6 +22,8 @@ class NativeCode:
         self._compiler = NativeCompiler(
             directory, seconds=settings.compile_time, memory=settings.compile_memory
         )
+        usual = RuntimeSettings().cache_directory()
+        self._usual = None if usual == directory else usual
         self.compiled = 0
 
     async def get(
@@ -32,10 +34,12 @@ class NativeCode:
         *,
         forms: Forms = (),
         anew: bool = False,
+        installed: bool = False,
     ) -> bytes:
         """Return native code; with `anew` what is cached is of no use. Raises InvalidModule.
 
-        It is compiled in the first of these forms that the engine accepts, or as it is.
+        It is compiled in the first of these forms that the engine accepts, or as it is. The code of what is `installed`
+        may also be where installing it left it, in the usual directory.
         """
         cache, key = self._cache, profile.code_key()
         if anew:
@@ -45,11 +49,18 @@ class NativeCode:
             return code
         async with cache.lock(digest):
             code = cache.read(key, digest)
+            if code is None and installed and not anew:
+                code = await asyncio.to_thread(self._usual_code, key, digest)
             if code is None:
                 code = await self._compiler.compile(wasm, profile, forms)
                 self.compiled += 1
                 await asyncio.to_thread(cache.write, key, digest, code)
             return code
+
+    def _usual_code(self, key: str, digest: str) -> bytes | None:
+        if self._usual is None or not self._usual.is_dir():
+            return None
+        return CodeCache(self._usual).read(key, digest)
 
     async def close(self) -> None:
         """End the compiler's processes."""

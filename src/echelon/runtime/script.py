@@ -16,7 +16,7 @@ import msgspec
 from echelon.errors import Busy, GuestError, InvalidModule
 from echelon.runtime import binary, script_engine, script_image, script_map
 from echelon.runtime.frames import Reader, Writer
-from echelon.runtime.hosted import LoadedHosted
+from echelon.runtime.hosted import HostedPlan, LoadedHosted
 from echelon.runtime.limits import Limits
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.script_map import ScriptMap
@@ -132,7 +132,7 @@ def read_script(
     return script
 
 
-class ScriptPlan(FunctionPlan):
+class ScriptPlan(HostedPlan):
     """How to call one function of a script. It takes as many arguments as the caller gives, as JavaScript has it."""
 
     __slots__ = ("_script",)

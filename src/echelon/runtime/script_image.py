@@ -57,14 +57,15 @@ async def make(turns: Turns, instance: Instance) -> Image | None:
     image = None
     try:
         function = await turns.parse()
-        image = _compare(before, memory, function)
+        image = compare(before, memory, function)
         await turns.run_script(function)
     except (GuestError, PermissionDenied, TimeoutError):  # calls will say so
         return image
-    return image if call.host_calls else _compare(before, memory, 0) or image
+    return image if call.host_calls else compare(before, memory, 0) or image
 
 
-def _compare(before: bytes, memory: Memory, function: int) -> Image | None:
+def compare(before: bytes, memory: Memory, function: int, most: int = MAX_IMAGE) -> Image | None:
+    """Return how a memory differs from what it was, None where that is more than `most` bytes."""
     after = memory.read(0, memory.size)
     before = before.ljust(len(after), b"\0")
     spans: list[list[int]] = []
@@ -76,6 +77,6 @@ def _compare(before: bytes, memory: Memory, function: int) -> Image | None:
             spans[-1][1] = end
         else:
             spans.append([place, end])
-    if sum(end - place for place, end in spans) > MAX_IMAGE:
+    if sum(end - place for place, end in spans) > most:
         return None
     return Image(len(after), tuple((place, after[place:end]) for place, end in spans), function)

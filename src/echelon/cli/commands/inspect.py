@@ -13,7 +13,7 @@ from echelon.cli.status import OK
 from echelon.cli.terminal import Terminal, clean, table
 from echelon.errors import LinkError, LoadError
 from echelon.plugin.artifacts import Artifact
-from echelon.runtime import binary, exports, linking, script
+from echelon.runtime import binary, cpython, exports, linking, script
 from echelon.runtime.binary import Import, ModuleInfo
 from echelon.runtime.component.imports import ComponentImports, Everything
 from echelon.runtime.core import Runtime
@@ -106,6 +106,9 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
 
 def _functions_of_script(wasm: bytes) -> tuple[str, list[Function]] | None:
     """Return the language of a script and what it exports, None for a module that is none."""
+    python = cpython.read_header(wasm)
+    if python is not None:
+        return cpython.LANGUAGE, [cpython.function_of(*item) for item in python.exports.items()]
     header = script.read_header(wasm)
     if header is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from echelon.plugin.toolchain import scripts
+from echelon.plugin.toolchain.cpython import CPYTHON as CPYTHON
 from echelon.plugin.toolchain.recipe import Recipe, npm
 from echelon.plugin.toolchain.zig import C
 
@@ -35,5 +36,8 @@ VIEWS: Final = Recipe(
     digest="d45e55bcfee3e7feaa9565db131dfe62207e6ed7e3bb32fc9350166bf33444dd",
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, VIEWS, C)} | {"cpp": C, "zig": C}
+RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, VIEWS, C, CPYTHON)} | {
+    "cpp": C,
+    "zig": C,
+}
 """By the name that `echelon toolchain install` takes."""

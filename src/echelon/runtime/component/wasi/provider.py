@@ -9,7 +9,8 @@ Sockets and outgoing HTTP are defined, because toolchains import them into every
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from echelon.errors import PermissionDenied
@@ -25,11 +26,22 @@ _KNOWN: Final = ("wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:
 
 
 class Wasi02:
-    """Provides the interfaces of WASI 0.2 to components; `file_size` bounds each file they write, in bytes."""
+    """Provides the interfaces of WASI 0.2 to components; `file_size` bounds each file they write, in bytes.
 
-    def __init__(self, open_files: int | None = None, file_size: int = GIB) -> None:
-        self._budget, self._file_size = FileBudget(open_files), file_size
+    `kind` is what is kept for each call, `instead` are functions that take the place of the usual ones.
+    """
+
+    def __init__(
+        self,
+        open_files: int | None = None,
+        file_size: int = GIB,
+        *,
+        kind: type[WasiCall] = WasiCall,
+        instead: Mapping[str, HostImport] = MappingProxyType({}),
+    ) -> None:
+        self._budget, self._file_size, self._kind = FileBudget(open_files), file_size, kind
         self._functions = {**streams.FUNCTIONS, **cli.FUNCTIONS, **clocks.FUNCTIONS, **descriptors.FUNCTIONS}
+        self._functions |= instead
 
     def find(self, interface: str, name: str) -> HostImport | None:
         matched = _INTERFACE.fullmatch(interface)
@@ -49,7 +61,7 @@ class Wasi02:
     def _state(self, call: Any) -> WasiCall:
         state: WasiCall | None = call.state.get(STATE)
         if state is None:
-            state = call.state[STATE] = WasiCall(call, self._budget, self._file_size)
+            state = call.state[STATE] = self._kind(call, self._budget, self._file_size)
         return state
 
     def _bind(self, found: HostImport) -> HostImport:

@@ -1,0 +1,1 @@
+"""Python scripts, run by CPython as a component."""

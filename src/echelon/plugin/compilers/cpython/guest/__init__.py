@@ -1,0 +1,1 @@
+"""What runs inside the engine: these files are built into it and see only its standard library."""
