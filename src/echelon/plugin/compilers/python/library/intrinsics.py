@@ -200,6 +200,22 @@ def square_root(value: float) -> float:
     return math.sqrt(value) if value >= 0 else math.nan
 
 
+def fma(left: float, right: float, more: float) -> float:
+    """Return left * right + more, rounded once."""
+    if not (math.isfinite(left) and math.isfinite(right) and math.isfinite(more)):
+        return left * right + more
+    a, b = left.as_integer_ratio()
+    c, d = right.as_integer_ratio()
+    e, f = more.as_integer_ratio()
+    numerator = a * c * f + e * b * d
+    if numerator == 0:
+        return left * right + more
+    try:
+        return numerator / (b * d * f)
+    except OverflowError:
+        return math.inf if numerator > 0 else -math.inf
+
+
 def floor(value: float) -> float:
     return _whole(value, math.floor(value)) if math.isfinite(value) else value
 
