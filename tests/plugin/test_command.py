@@ -142,12 +142,18 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_what_a_compiler_may_not(numbers: CommandCompiler, name: str) -> None:
-    """Source that takes its compiler over finds nothing there; each is an error and nothing else."""
+async def test_what_a_compiler_may_not(
+    numbers: CommandCompiler,
+    name: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Source that takes its compiler over finds nothing there; each is an error and leaves nothing."""
     source, expected = HOSTILE[name]
-    before = {path.name for path in Path("/tmp").glob("echelon-compile-*")}
+    base = tmp_path_factory.mktemp("compiles")
+    monkeypatch.setattr(command, "_BASE", str(base))
     assert expected in "\n".join(await said(numbers, source + "\n"))
-    assert {path.name for path in Path("/tmp").glob("echelon-compile-*")} <= before
+    assert list(base.iterdir()) == []
 
 
 async def test_what_it_writes_is_checked(numbers: CommandCompiler, tmp_path: Path) -> None:

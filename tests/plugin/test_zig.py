@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import pytest
 import pytest_asyncio
 
 from echelon.errors import CompileError, Trap
 from echelon.plugin.compilers.c import compilers as c
+from echelon.plugin.compilers.c import zig_lines
 from echelon.plugin.generator import Generator
+from echelon.runtime import binary, stripping
 from echelon.runtime.core import Runtime
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -148,6 +151,42 @@ async def test_zig_takes_and_gives(generator: Generator, runtime: Runtime, optim
             await guest.call("pick", 9)
 
 
+@pytest.mark.parametrize("optimize", ["none", "speed"])
+async def test_a_panic_has_its_line(generator: Generator, runtime: Runtime, optimize: str) -> None:
+    """The frames of a trap have files and lines of the source, of the kit and of the library."""
+    files = {
+        "shop/main.zig": """const echelon = @import("echelon");
+const till = @import("till.zig");
+comptime {
+    echelon.exports("share(cents: u32, people: u32) -> u32", share);
+    echelon.exports("refuse()", refuse);
+}
+fn share(cents: u32, people: u32) u32 {
+    return @call(.never_inline, till.divided, .{ cents, people });
+}
+fn refuse() void {
+    echelon.fail("no {s} today", .{"bread"});
+}
+""",
+        "shop/till.zig": """pub fn divided(cents: u32, people: u32) u32 {
+    // nobody is not some people
+    return cents / people;
+}
+""",
+    }
+    made = await generator.compile(files, optimize=optimize)  # type: ignore[arg-type]  # one of two
+    guest = await runtime.load(made.wasm)
+    assert await guest.call("share", 9, 3) == 3
+    with pytest.raises(Trap, match="division by zero") as caught:
+        await guest.call("share", 9, 0)
+    places = [(frame.file, frame.line) for frame in caught.value.frames]
+    assert places.index(("shop/till.zig", 3)) < places.index(("shop/main.zig", 8))
+    assert places[0][0] == "echelon/host.zig"
+    with pytest.raises(Trap, match="no bread today") as caught:
+        await guest.call("refuse")
+    assert ("shop/main.zig", 11) in [(frame.file, frame.line) for frame in caught.value.frames]
+
+
 async def test_every_type_of_a_signature(generator: Generator, runtime: Runtime) -> None:
     """Lists, options and several results nest, JSON becomes a struct, and twelve parameters are possible."""
     guest = await runtime.load((await generator.compile({"kit.zig": KIT})).wasm)
@@ -247,13 +286,42 @@ async def test_diagnostics(generator: Generator) -> None:
     assert [(item.file, item.line, item.column) for item in found] == [("a.zig", 2, 12), ("a.zig", 5, 12)]
 
 
+@pytest.mark.parametrize(("names", "debug"), [(True, False), (True, True), (False, False)])
 async def test_the_same_source_gives_the_same_bytes(
-    generator: Generator, c_home: Path, tmp_path: Path
+    generator: Generator, c_home: Path, tmp_path: Path, names: bool, debug: bool
 ) -> None:
-    """Nothing of the working folder, and no date, is in a module."""
-    first = await generator.compile(ZIG, language="zig")
+    """Nothing of the working folder, and no date, is in a module; what debuggers read is there when it is asked for."""
+    first = await generator.compile(ZIG, language="zig", names=names, debug=debug)
     async with Generator(c.make(c_home), tmp_path / "other") as other:
-        second = await other.compile(ZIG, language="zig")
+        second = await other.compile(ZIG, language="zig", names=names, debug=debug)
     assert first.digest == second.digest
-    assert b"echelon-compile-" not in first.wasm
-    assert str(c_home).encode() not in first.wasm
+    assert (b".debug_info" in first.wasm, b".debug_line" in first.wasm) == (debug, names)
+    if not debug:
+        assert b"echelon-compile-" not in first.wasm
+        assert str(c_home).encode() not in first.wasm
+
+
+async def test_a_line_table_that_lies_is_left_out(generator: Generator) -> None:
+    """Whatever a table says, the module stays, with a table that can be read or with none."""
+    made = await generator.compile(ZIG, language="zig")
+    info = binary.parse(made.wasm)
+    table = binary.custom_section(made.wasm, info, ".debug_line")
+    assert table is not None
+    code = stripping.without(made.wasm, lambda name: name == ".debug_line")
+    random = Random(7)
+    kept = 0
+    for _ in range(300):
+        lie = bytearray(table[: random.choice([len(table), random.randrange(1, len(table))])])
+        for _ in range(random.randrange(1, 5)):
+            lie[random.randrange(min(len(lie), 2000))] = random.randrange(256)
+        found = zig_lines.portable(
+            binary.add_custom_section(code, ".debug_line", bytes(lie)),
+            Path("/nowhere"),
+            str.upper,
+            debug=False,
+        )
+        kept += found != code
+        assert found.startswith(code)
+    assert 0 < kept < 300
+    whole = zig_lines.portable(made.wasm, Path("/nowhere"), lambda path: path, debug=False)
+    assert binary.custom_section(whole, binary.parse(whole), ".debug_line") == table

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from echelon.errors import Diagnostic, ToolchainMissing
+from echelon.errors import Diagnostic, InvalidModule, ToolchainMissing
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
 from echelon.plugin.sandbox import process
 from echelon.plugin.sandbox.process import Confinement, Finished, Isolation, SandboxError
@@ -64,6 +64,7 @@ class Missing:
 
 Commands = Callable[[Tool, Job, Path], Iterable[Sequence[str]]]
 Diagnose = Callable[[str, Job], Sequence[Diagnostic]]
+Finish = Callable[[bytes, Tool, Job, Path], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Program:
     """What a command-line compiler is. Sizes are bytes, `seconds` of wall time for all its commands together.
 
     `commands` returns what to run, in order, for a tool, a job and the working folder, which holds the job's files
-    below `src`; the last one writes `module.wasm`. `diagnose` reads what they print.
+    below `src`; the last one writes `module.wasm`. `diagnose` reads what they print. `finish` changes the module.
     Without `libraries` it reads none of the system's. `options` are those of `compiler.Configurable`.
     """
 
@@ -86,6 +87,7 @@ class Program:
     processes: int = 1
     libraries: bool = True
     options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    finish: Finish = lambda wasm, _tool, _job, _folder: wasm
 
 
 class CommandCompiler(Compiler):
@@ -139,6 +141,10 @@ class CommandCompiler(Compiler):
         if wasm is None:
             problem = f"the compiler wrote no module, or one of more than {job.max_output} bytes"
             return Compiled(None, (*diagnostics, Diagnostic(0, 0, "error", problem)))
+        try:
+            wasm = await asyncio.to_thread(self.program.finish, wasm, tool, job, folder)
+        except InvalidModule as exc:
+            return Compiled(None, (*diagnostics, Diagnostic(0, 0, "error", str(exc))))
         return Compiled(wasm, tuple(diagnostics))
 
     def _confinement(self, tool: Tool, folder: Path, seconds: float) -> Confinement:

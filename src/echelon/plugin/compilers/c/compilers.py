@@ -6,6 +6,7 @@ a cache of its own for each job. Every source of the job in the entry's language
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Final
 
 from echelon.errors import Diagnostic
 from echelon.plugin.compiler import Job
+from echelon.plugin.compilers.c import zig_lines
 from echelon.plugin.compilers.command import (
     MAX_DIAGNOSTICS,
     MAX_MESSAGE,
@@ -95,7 +97,10 @@ def make(home: Path | None = None, *, isolation: Isolation = "required") -> list
     programs = (
         (Program("c", C_SUFFIXES, find, _c_commands, diagnose, libraries=False), _INCLUDE),
         (Program("cpp", CPP_SUFFIXES, find, _c_commands, diagnose, libraries=False), _INCLUDE),
-        (Program("zig", (".zig",), find, _zig_commands, diagnose, libraries=False), _IMPORT),
+        (
+            Program("zig", (".zig",), find, _zig_commands, diagnose, libraries=False, finish=_finish_zig),
+            _IMPORT,
+        ),
     )
     return [Including(program, names, isolation=isolation) for program, names in programs]
 
@@ -168,10 +173,7 @@ def _clang(tool: Tool, job: Job, source: Path, *, cpp: bool) -> list[str]:
 
 
 def _link(tool: Tool, job: Job, folder: Path, objects: Sequence[str], kind: str) -> list[str]:
-    """Link to a WASI reactor; what needs nothing of the libraries imports nothing.
-
-    What Zig writes for debuggers names the working folder, so it does not stay.
-    """
+    """Link to a WASI reactor; what needs nothing of the libraries imports nothing."""
     root = tool.program.parent.parent / zig.SYSROOT
     names = {
         "c": ("libc.a", "libzigc.a"),
@@ -193,7 +195,7 @@ def _link(tool: Tool, job: Job, folder: Path, objects: Sequence[str], kind: str)
         f"stack-size={STACK}",
         "--build-id=none",
         "--fatal-warnings",
-        *(["--strip-debug"] if kind == "zig" or not (job.names or job.debug) else []),
+        *([] if job.names or job.debug else ["--strip-debug"]),
         "-o",
         str(folder / MODULE),
         *objects,
@@ -227,6 +229,25 @@ def _zig_commands(tool: Tool, job: Job, folder: Path) -> Iterator[Sequence[str]]
         f"-Mechelon={KIT / 'echelon.zig'}",
     ]
     yield _link(tool, job, folder, [target], "zig")
+
+
+def _finish_zig(wasm: bytes, tool: Tool, job: Job, folder: Path) -> bytes:
+    """Name files as the job, the kit and the library do."""
+    bases = {
+        folder / SOURCES: Path(),
+        KIT: Path(),
+        tool.program.parent / "lib": Path("zig"),
+        folder / "cache": Path("zig"),
+    }
+
+    def named(path: str) -> str:
+        whole = Path(os.path.normpath(folder / path))
+        for base, name in bases.items():
+            if whole.is_relative_to(base):
+                return (name / whole.relative_to(base)).as_posix()
+        return whole.name
+
+    return zig_lines.portable(wasm, folder, named, debug=job.debug)
 
 
 def diagnose(text: str, job: Job) -> list[Diagnostic]:
