@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from echelon.errors import Busy, CompileError, ToolchainMissing
 from echelon.plugin import toolchain
@@ -40,6 +39,7 @@ def many_types(depth: int) -> str:
 
 
 SLOW = many_types(13)
+ENDLESS = "function f<T>(): i32 { return f<Array<T>>() } export function g(): i32 { return f<i32>() }"
 
 
 @asynccontextmanager
@@ -166,55 +166,6 @@ async def test_the_process_may_read_its_toolchain_and_nothing_else(
     assert [path.name for path in sorted(folder.iterdir())] == ["package.json", "worker.mjs"]
 
 
-MANY = 100_000
-HOSTILE = {
-    "endless types": (
-        "function f<T>(): i32 { return f<Array<T>>() } export function g(): i32 { return f<i32>() }",
-        "deeply",
-    ),
-    "deep parentheses": ("export const a = " + "(" * MANY + "1" + ")" * MANY, "deeply"),
-    "deep arrays": ("export const a = " + "[" * MANY, "deeply"),
-    "deep blocks": ("export function f(): void " + "{" * MANY + "}" * MANY, "deeply"),
-    "deep types": ("export function f(a: " + "Array<" * MANY + "i32" + ">" * MANY + "): void {}", "deeply"),
-    "long sum": ("export function f(): i32 { return 1" + "+1" * 4 * MANY + " }", "deeply"),
-    "node module": ('import * as fs from "fs"; export const a = fs.readFileSync("/etc/passwd")', "not found"),
-    "node scheme": ('import * as fs from "node:fs"; export function f(): void {}', "not found"),
-    "absolute import": ('import { x } from "/etc/passwd"; export function f(): void {}', "not found"),
-    "parent import": ('import { x } from "../../../etc/passwd"; export function f(): void {}', "not found"),
-    "remote import": ('import { x } from "http://127.0.0.1/x"; export function f(): void {}', "not found"),
-    "prototype import": ('import { x } from "./__proto__"; export function f(): void {}', "not found"),
-    "constructor import": ('import { x } from "constructor"; export function f(): void {}', "not found"),
-    "beside the kit": ('import { x } from "echelon/../worker"; export function f(): void {}', "not found"),
-    "deno api": ("export function f(): void { Deno.exit(1) }", "Cannot find name 'Deno'"),
-    "eval": ('export function f(): void { eval("1") }', "Cannot find name 'eval'"),
-    "zero bytes": ("\0" * 1000, ""),
-    "not a program": ("\u202e\u2028\u2029" * 1000, ""),
-    "bad escape": ('export const a = "\\u{ffffffffff}', ""),
-    "open comment": ("/*" * MANY, ""),
-    "open template": ("export const a = `${" * 10_000, ""),
-    "circular class": ("class A extends B {} class B extends A {} export const a = new A()", ""),
-    "circular type": ("type A = B; type B = A; export function f(a: A): void {}", ""),
-}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def attacked(home: Path) -> AsyncIterator[AssemblyScript]:
-    """One compiler for all the hostile sources, so that each also meets what the others left."""
-    async with typescript(home) as compiler:
-        yield compiler
-
-
-@pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_hostile_source_is_an_error_and_the_next_compile_works(
-    attacked: AssemblyScript, name: str
-) -> None:
-    """Whatever the source, the answer is diagnostics, and the compiler goes on."""
-    source, expected = HOSTILE[name]
-    assert expected in await failure(attacked, source)
-    assert await compiles(attacked)
-
-
 async def test_a_source_of_a_megabyte_in_one_line(home: Path, tmp_path: Path) -> None:
     """The largest accepted source compiles; places far to the right are exact."""
     filler = "export const a: i32 = 1; " + "/*" + "x" * ((1 << 20) - 200) + "*/ "
@@ -239,11 +190,11 @@ async def test_a_compile_that_takes_too_long_is_stopped(home: Path) -> None:
 
 async def test_a_suspended_process_is_replaced(home: Path) -> None:
     """A process that does not answer (SIGSTOP) costs one compile, then there is another."""
-    async with typescript(home, seconds=1) as compiler:
+    async with typescript(home, seconds=4) as compiler:
         assert await compiles(compiler)
         (pid,) = pids(compiler)
         os.kill(pid, signal.SIGSTOP)
-        assert "it took longer than 1 s" in await failure(compiler, FIB)
+        assert "it took longer than 4 s" in await failure(compiler, FIB)
         assert not running(pid)
         assert await compiles(compiler)
 
@@ -520,6 +471,6 @@ async def test_nothing_is_left_behind(home: Path) -> None:
     """Failures of every kind leave no task, no transport and no unread exception."""
     async with typescript(home, seconds=1) as compiler:
         await failure(compiler, SLOW)
-        await failure(compiler, HOSTILE["endless types"][0])
+        await failure(compiler, ENDLESS)
     gc.collect()
     assert asyncio.all_tasks() == {asyncio.current_task()}

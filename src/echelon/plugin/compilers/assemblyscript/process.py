@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import sys
 from collections import deque
 from contextlib import suppress
@@ -18,9 +19,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-
-if sys.platform != "win32":
-    pass
 
 from echelon.errors import EchelonError
 from echelon.plugin.sandbox import process as sandbox
@@ -33,6 +31,7 @@ KIT: Final = (HERE / "echelon.ts", HERE / "json.ts")
 
 BOOT_SECONDS: Final = 60.0
 _HEAP_MIB: Final = 512
+_OUT_OF_MEMORY: Final = re.compile("JavaScript (heap )?out of memory")
 _NURSERY_MIB: Final = 8  # a larger one makes the process 250 MB bigger and no faster
 _POLL_SECONDS: Final = 0.1
 _DATA: Final = 8 << 30  # V8 sets more aside than it uses, which is what `memory` bounds
@@ -251,7 +250,11 @@ class Worker:
             return line
         with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 1.0)
-        said = b"".join(self._errors).decode("utf-8", "replace").strip().partition("\n")[0][:500]
+        await asyncio.wait((self._drain,), timeout=1.0)
+        errors = b"".join(self._errors).decode("utf-8", "replace").strip()
+        if _OUT_OF_MEMORY.search(errors):
+            raise WorkerFailed(f"it needed more than {_HEAP_MIB} MiB of memory")
+        said = errors.partition("\n")[0][:500]
         raise WorkerFailed(f"the compiler process ended ({self._process.returncode}) {said}".rstrip())
 
     async def _read_errors(self) -> None:
