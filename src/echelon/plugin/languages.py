@@ -10,6 +10,7 @@ from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.compilers.c import compilers as c
 from echelon.plugin.compilers.cpython.compiler import CPython
 from echelon.plugin.compilers.javascript.compiler import JavaScript
+from echelon.plugin.compilers.python.compiler import TypedPython
 from echelon.plugin.compilers.rust.compiler import Rust
 from echelon.plugin.compilers.wat import Wat
 
@@ -20,6 +21,7 @@ def compilers(config: Config | None = None) -> list[Compiler]:
     settings = config.generator
     return [
         Wat(),
+        TypedPython(),
         AssemblyScript(settings.javascript, seconds=settings.compile_time),  # type: ignore[arg-type]  # checked by config
         *c.make(),
         Rust(),

@@ -40,6 +40,9 @@ TRAPS: Final = {
 }
 """Code and meaning of each `wasmtime_trap_code_t` that a core module can cause."""
 
+EXCEPTION: Final = "exception"
+"""The code of a trap for an exception of the guest's language that nothing caught; its message is the exception's."""
+
 _STACK_OVERFLOW: Final = 0
 _UNREACHABLE: Final = 9
 _OUT_OF_FUEL: Final = 11
@@ -154,7 +157,7 @@ def place(trap: Trap, frames: tuple[Frame, ...], wasm: bytes, info: ModuleInfo) 
     """Give a trap that a host function raised the guest's stack, and say where in the user's source it was."""
     trap.frames = lines.locate(wasm, info, frames)
     origin = next((f"{frame.file}:{frame.line}" for frame in trap.frames if frame.file), None)
-    if origin is not None and origin not in str(trap):
+    if origin is not None and origin not in str(trap) and trap.code != EXCEPTION:
         trap.args = (f"{trap}, at {origin}",)
 
 

@@ -6,6 +6,7 @@
     take(into)                                      copies the result of the last of these calls to `into`
     log(level, text, length)                        level 0 debug, 1 info, 2 warning, 3 error
     abort(text, length, file, length, line, column) ends the call: what the guest's language calls a panic
+    throw(text, length)                             ends the call with an exception that nothing caught
 
 Texts are UTF-8, pointers and lengths are i32 and count bytes. What is not granted stops the call.
 """
@@ -20,6 +21,7 @@ from typing import Final
 from echelon.errors import GuestError, PermissionDenied, Trap
 from echelon.runtime import wasi_abi
 from echelon.runtime.binary import Import
+from echelon.runtime.failures import EXCEPTION
 from echelon.runtime.host import Call, HostFunction
 from echelon.runtime.wasi_abi import Errno, WasiError
 from echelon.runtime.wasi_paths import Files
@@ -139,6 +141,11 @@ def _abort(call: Call, text: int, length: int, file: int, size: int, line: int, 
     raise aborted(message, memory.read(file, min(size, MAX_TEXT)).decode("utf-8", "replace"), line, column)
 
 
+def _throw(call: Call, text: int, length: int) -> None:
+    message = call.guest_memory().read(text, min(length, MAX_TEXT)).decode("utf-8", "replace")
+    raise Trap(message or "an exception", code=EXCEPTION)
+
+
 _FUNCTIONS: Final = {
     function.name: function
     for function in (
@@ -148,6 +155,7 @@ _FUNCTIONS: Final = {
         HostFunction(MODULE, "take", ("u32",), (), _take),
         HostFunction(MODULE, "log", ("i32", "u32", "u32"), (), _log),
         HostFunction(MODULE, "abort", ("u32",) * 6, (), _abort),
+        HostFunction(MODULE, "throw", ("u32", "u32"), (), _throw),
     )
 }
 

@@ -73,6 +73,25 @@ def floats(values: Iterable[float]) -> Table:
     return octets(b"".join(struct.pack("<d", value) for value in values))
 
 
+class Text(int):
+    """The address of a constant string; `content` is what it says."""
+
+    content: str
+
+
+def text(content: str) -> Text:
+    """Put a string where functions can read it, as layout.py describes it."""
+    widest = max(map(ord, content), default=0)
+    kind = 0 if widest < 0x100 else 1 if widest < 0x10000 else 2
+    body = content.encode(("latin-1", "utf-16-le", "utf-32-le")[kind])
+    at = MEMORY.allocate(16 + len(body))
+    made = Text(at)
+    made.content = content
+    struct.pack_into("<IIII", MEMORY.content, at, at + 16, len(content), kind, 0)
+    MEMORY.content[at + 16 : at + 16 + len(body)] = body
+    return made
+
+
 def wrap(value: int) -> int:
     """Cut to 64 bits with a sign."""
     return ((value + _SIGN) & _MASK) - _SIGN
@@ -172,6 +191,18 @@ def remainder_unsigned(left: int, right: int) -> int:
     return wrap((left & _MASK) % (right & _MASK))
 
 
+def divide_signed(left: int, right: int) -> int:
+    """Divide and cut the fraction off; the divisor is neither zero nor, for the least integer, -1."""
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
+
+
+def remainder_signed(left: int, right: int) -> int:
+    """Return what a division that cuts the fraction off leaves over; the divisor is not zero."""
+    rest = abs(left) % abs(right)
+    return -rest if left < 0 else rest
+
+
 def less_unsigned(left: int, right: int) -> bool:
     return (left & _MASK) < (right & _MASK)
 
@@ -244,3 +275,87 @@ def copysign(value: float, sign: float) -> float:
 def _whole(value: float, rounded: int) -> float:
     """Return a rounded number as WebAssembly does: the sign of zero stays."""
     return math.copysign(float(rounded), value)
+
+
+def memory_pages() -> int:
+    """Return how many pages of 64 KiB the memory has."""
+    return 1 << 16
+
+
+def memory_grow(pages: int) -> int:
+    """Add pages; returns how many there were, -1 when there is no room."""
+    raise MemoryError(pages)
+
+
+def stop() -> None:
+    """Trap. The host reads it as a lack of memory in a function that has `memory_grow`."""
+    raise MemoryError
+
+
+def call_test(function: int, left: int, right: int) -> bool:
+    """Call a function of the compiled program by its number: one that compares two words."""
+    raise RuntimeError(function, left, right)
+
+
+def call_word(function: int, word: int) -> int:
+    """Call a function of the compiled program by its number: one that makes something of a word."""
+    raise RuntimeError(function, word)
+
+
+def character_table() -> int:
+    """Return the address of the strings of one character up to U+00FF, 16 bytes each."""
+    raise RuntimeError("CPython has no such table")
+
+
+def exception_names() -> int:
+    """Return the address of the names of exceptions by number, from 1: for each its length, one byte, and the name."""
+    raise RuntimeError("CPython has no such table")
+
+
+def host_throw(text: int, size: int) -> None:
+    """End the call with an uncaught exception."""
+    raise RuntimeError(bytes(MEMORY.content[text : text + size]).decode())
+
+
+def host_write(file: int, vectors: int, count: int, written: int) -> int:
+    """Write to a file as WASI's fd_write does."""
+    raise OSError(file, vectors, count, written)
+
+
+def host_log(level: int, text: int, size: int) -> None:
+    """Add to the log of the call."""
+    raise OSError(level, text, size)
+
+
+def host_env_get(name: int, size: int) -> int:
+    """Look a variable up; returns the size of its value, -1 for none."""
+    raise OSError(name, size)
+
+
+def host_take(to: int) -> None:
+    """Copy what the last call found."""
+    raise OSError(to)
+
+
+def host_kv_get(key: int, size: int) -> int:
+    raise OSError(key, size)
+
+
+def host_kv_set(key: int, size: int, kind: int, value: int, length: int, expire: int) -> int:
+    raise OSError(key, size, kind, value, length, expire)
+
+
+def host_kv_delete(key: int, size: int) -> None:
+    raise OSError(key, size)
+
+
+def host_kv_list(request: int, size: int) -> int:
+    raise OSError(request, size)
+
+
+def host_kv_atomic(request: int, size: int) -> int:
+    raise OSError(request, size)
+
+
+def host_fetch(request: int, size: int) -> int:
+    raise OSError(request, size)

@@ -1,0 +1,1 @@
+"""What a program means: names and types, or why it is refused."""

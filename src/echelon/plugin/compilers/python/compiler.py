@@ -1,0 +1,132 @@
+"""Typed Python: the compiler of Echelon's own, from Python's syntax tree to a module."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from echelon.errors import Diagnostic
+from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
+from echelon.plugin.compilers.python import crossing
+from echelon.plugin.compilers.python.checking import source
+from echelon.plugin.compilers.python.checking.program import Program
+from echelon.plugin.compilers.python.checking.source import Refusal
+from echelon.plugin.compilers.python.derived import Derivation
+from echelon.plugin.compilers.python.emitting.emitter import Emitter
+from echelon.plugin.compilers.python.encoding import Code
+from echelon.plugin.compilers.python.exceptions import BUILTIN
+from echelon.plugin.compilers.python.library_code import Library, library
+from echelon.plugin.compilers.python.linking import Linker
+from echelon.plugin.compilers.python.tree import Expr, Function
+from echelon.plugin.compilers.python.types import settle
+from echelon.runtime.signature import Signature
+
+NAME: Final = "python"
+VERSION: Final = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What became of a program: a module, or diagnostics that say why not.
+
+    `functions` are the types of every function, "name(parameters) -> result" by name, as far as they are known.
+    """
+
+    wasm: bytes | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    signature: Signature | None = None
+    lines: bytes | None = None
+    functions: Mapping[str, str] = field(default_factory=dict)
+
+
+class TypedPython(Compiler):
+    """Compiles one file, in this process: nothing of the program is ever run."""
+
+    name = NAME
+    suffixes = (".py",)
+
+    def probe(self) -> Probe:
+        version = ".".join(map(str, sys.version_info[:2]))
+        return Probe(found=True, version=VERSION, revision=f"python {version}", detail="built in")
+
+    async def warm(self) -> None:
+        await asyncio.to_thread(translate, _WARM, "warm.py")
+
+    async def compile(self, job: Job) -> Compiled:
+        if len(job.files) > 1:
+            return Compiled(None, (Diagnostic(0, 0, "error", "a program is one file"),))
+        made = await asyncio.to_thread(translate, job.text, job.entry)
+        return Compiled(made.wasm, made.diagnostics, made.signature, made.lines)
+
+
+_WARM: Final = "def warm(n: int) -> int:\n    return n * n\n"
+
+
+def translate(text: str, name: str, *, constants: Mapping[str, Any] | None = None) -> Translation:
+    """Compile a program; what it raises is a mistake of the compiler. `constants` are names it may use besides."""
+    program: Program | None = None
+    try:
+        program = Program(source.parse(text), constants or {}, library())
+        program.check()
+        return _Build(program, library()).build(name)
+    except (Refusal, SyntaxError) as problem:
+        found = source.diagnose(problem, text.splitlines(), name)
+    except RecursionError:
+        found = Diagnostic(
+            0, 0, "error", "the program is nested too deeply; split long expressions into statements", name
+        )
+    return Translation(None, (found,), functions={} if program is None else _shown(program))
+
+
+class _Build:
+    """One module while it is made: what functions are emitted into."""
+
+    def __init__(self, program: Program, library: Library) -> None:
+        self._program, self._library = program, library
+        self._derivation = Derivation()
+        self.raises, self.cores = library.raises, library.cores
+
+    def build(self, name: str) -> Translation:
+        program = self._program
+        _mark_catchable(program.order)
+        signatures = {}
+        exports: dict[str, Function | str] = {}
+        for function in program.functions.values():
+            signed = None if function.name.startswith("_") else crossing.signed(function)
+            if signed is not None:
+                signatures[function.name] = signed
+                exports[function.name] = crossing.export(function)
+        kinds = [*(kind.__name__ for kind in BUILTIN), *program.exceptions]
+        linker = Linker(self._emit, self._library.code, kinds)
+        linked = linker.link(exports, name)
+        signature = Signature("linear", NAME, signatures)
+        return Translation(linked.wasm, (), signature, linked.lines, _shown(program))
+
+    def expand(self, node: Expr) -> Expr:
+        return self._derivation.expand(node)
+
+    def _emit(self, function: Function) -> Code:
+        return Emitter(function, self).emit()
+
+
+def _mark_catchable(functions: list[Function]) -> None:
+    """Mark what may be called, by however many steps, from a function that has a `try`."""
+    waiting = [function for function in functions if function.tries]
+    for function in waiting:
+        function.catchable = True
+    while waiting:
+        for called in waiting.pop().calls:
+            if not called.catchable:
+                called.catchable = True
+                waiting.append(called)
+
+
+def _shown(program: Program) -> dict[str, str]:
+    found = {}
+    for function in program.order:
+        params = ", ".join(f"{param.name}: {settle(param.type)}" for param in function.params)
+        found[function.name] = f"{function.name}({params}) -> {settle(function.result)}"
+    return found

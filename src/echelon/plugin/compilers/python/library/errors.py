@@ -1,0 +1,84 @@
+"""Exceptions: pending in memory while a `try` may catch them, else the end of the call.
+
+What raises gives the exception's number and its text, the address of a string. Code that is called in a `try` looks
+after each call whether an exception is pending and leaves; where nothing is tried, `fail` does not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from echelon.plugin.compilers.python.exceptions import NUMBERS
+from echelon.plugin.compilers.python.layout import MESSAGE, PENDING, TRIES
+from echelon.plugin.compilers.python.library.intrinsics import (
+    Text,
+    allocate,
+    exception_names,
+    host_throw,
+    load8,
+    load32,
+    memory_copy,
+    octets,
+    stop,
+    store32,
+    text,
+)
+from echelon.plugin.compilers.python.library.utf8 import utf8_size, write_utf8
+
+
+def said(raises: Callable[[], object]) -> Text:
+    """Return what this CPython says when something raises."""
+    try:
+        raises()
+    except Exception as exc:
+        return text(str(exc))
+    raise AssertionError
+
+
+ASSERTION = NUMBERS["AssertionError"]
+ATTRIBUTE = NUMBERS["AttributeError"]
+INDEX = NUMBERS["IndexError"]
+KEY = NUMBERS["KeyError"]
+OVERFLOW = NUMBERS["OverflowError"]
+RUNTIME = NUMBERS["RuntimeError"]
+TYPE = NUMBERS["TypeError"]
+UNBOUND = NUMBERS["UnboundLocalError"]
+VALUE = NUMBERS["ValueError"]
+ZERO_DIVISION = NUMBERS["ZeroDivisionError"]
+
+SEPARATOR = octets(b": ")
+TOO_LARGE = text("the integer needs more than 64 bits")
+FLOAT_DIVISION = said(lambda: 1.0 / 0.0)
+
+
+def fail(kind: int, message: int) -> None:
+    """Raise."""
+    if load32(TRIES) == 0:
+        _throw(kind, message)
+    store32(PENDING, kind)
+    store32(MESSAGE, message)
+
+
+def _throw(kind: int, message: int) -> None:
+    name = exception_names()
+    while kind > 1:
+        name += 1 + load8(name)
+        kind -= 1
+    size = load8(name)
+    length = utf8_size(message)
+    at = allocate(size + 2 + length)
+    memory_copy(at, name + 1, size)
+    if length > 0:
+        memory_copy(at + size, SEPARATOR, 2)
+        write_utf8(message, at + size + 2)
+        size += 2 + length
+    host_throw(at, size)
+    stop()
+
+
+def overflow() -> None:
+    fail(OVERFLOW, TOO_LARGE)
+
+
+def float_division() -> None:
+    fail(ZERO_DIVISION, FLOAT_DIVISION)

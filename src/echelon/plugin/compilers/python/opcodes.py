@@ -1,0 +1,48 @@
+"""Opcodes by what they do; those above 0xFF are 0xFC and the second byte."""
+
+from __future__ import annotations
+
+from typing import Final
+
+I32_EQZ, I32_EQ, I32_NE = 0x45, 0x46, 0x47
+I32_ADD, I32_SUB, I32_MUL, I32_AND, I32_OR, I32_XOR, I32_SHL = 0x6A, 0x6B, 0x6C, 0x71, 0x72, 0x73, 0x74
+I32_LT_S, I32_LT_U, I32_GT_S, I32_LE_S, I32_GE_S = 0x48, 0x49, 0x4A, 0x4C, 0x4E
+I64_EQZ, I64_EQ, I64_NE, I64_LT_S, I64_LT_U, I64_GT_S, I64_GT_U = 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56
+I64_LE_S, I64_LE_U, I64_GE_S, I64_GE_U = 0x57, 0x58, 0x59, 0x5A
+F64_EQ, F64_NE, F64_LT, F64_GT, F64_LE, F64_GE = 0x61, 0x62, 0x63, 0x64, 0x65, 0x66
+I64_CLZ, I64_CTZ, I64_POPCNT = 0x79, 0x7A, 0x7B
+I64_ADD, I64_SUB, I64_MUL, I64_DIV_S, I64_DIV_U, I64_REM_S, I64_REM_U = (
+    0x7C,
+    0x7D,
+    0x7E,
+    0x7F,
+    0x80,
+    0x81,
+    0x82,
+)
+I64_AND, I64_OR, I64_XOR, I64_SHL, I64_SHR_S, I64_SHR_U = 0x83, 0x84, 0x85, 0x86, 0x87, 0x88
+F64_ABS, F64_NEG, F64_CEIL, F64_FLOOR, F64_TRUNC, F64_NEAREST, F64_SQRT = (
+    0x99,
+    0x9A,
+    0x9B,
+    0x9C,
+    0x9D,
+    0x9E,
+    0x9F,
+)
+F64_ADD, F64_SUB, F64_MUL, F64_DIV, F64_COPYSIGN = 0xA0, 0xA1, 0xA2, 0xA3, 0xA6
+I32_WRAP, I64_EXTEND_S, I64_EXTEND_U = 0xA7, 0xAC, 0xAD
+F64_FROM_S, F64_FROM_U, I64_BITS, F64_BITS = 0xB9, 0xBA, 0xBD, 0xBF
+I64_TRUNC_SAT: Final = 0xFC06
+MEMORY_COPY: Final = 0xFC0A
+MEMORY_FILL: Final = 0xFC0B
+MEMORY_SIZE, MEMORY_GROW = 0x3F, 0x40
+
+I32_LOAD, I64_LOAD, F64_LOAD, I32_LOAD8_U = 0x28, 0x29, 0x2B, 0x2D
+I64_LOAD8_U, I64_LOAD16_U, I64_LOAD32_U = 0x31, 0x33, 0x35
+I32_STORE, I64_STORE, F64_STORE, I32_STORE8 = 0x36, 0x37, 0x39, 0x3A
+I64_STORE8, I64_STORE16, I64_STORE32 = 0x3C, 0x3D, 0x3E
+
+LOADS: Final = {0x7F: (I32_LOAD, 2), 0x7E: (I64_LOAD, 3), 0x7C: (F64_LOAD, 3)}
+"""How a word of an object is read and written, by the core type of its value; (opcode, alignment)."""
+STORES: Final = {0x7F: (I32_STORE, 2), 0x7E: (I64_STORE, 3), 0x7C: (F64_STORE, 3)}
