@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from echelon.errors import Diagnostic
 from echelon.plugin.compiler import Job
 from echelon.plugin.compilers.c import zig_lines
@@ -30,10 +32,11 @@ from echelon.plugin.sandbox.process import Isolation
 from echelon.plugin.toolchain import places, zig
 
 KIT: Final = Path(__file__).parent / "kit"
-REVISION: Final = "1"
+REVISION: Final = "2"
 """Changes when the same source would become another module."""
 
 STACK: Final = 256 << 10
+VIEW: Final = "view.json"
 LEVELS: Final = {"none": "-O1", "speed": "-O3", "size": "-Oz"}
 ZIG_LEVELS: Final = {"none": "Debug", "speed": "ReleaseSafe", "size": "ReleaseSmall"}
 C_SUFFIXES: Final = (".c",)
@@ -121,6 +124,7 @@ def _find(home: Path | None) -> Tool | Missing:
 def _c_commands(tool: Tool, job: Job, folder: Path) -> Iterator[Sequence[str]]:
     """Compile each source, then link them."""
     source, objects = folder / SOURCES, []
+    _write_view(tool, folder)
     cpp = False
     for name in _sources(job, (*C_SUFFIXES, *CPP_SUFFIXES)):
         is_cpp = name.endswith(CPP_SUFFIXES)
@@ -129,6 +133,16 @@ def _c_commands(tool: Tool, job: Job, folder: Path) -> Iterator[Sequence[str]]:
         objects.append(str(target))
         yield [*_clang(tool, job, source, cpp=is_cpp), "-c", str(source / name), "-o", str(target)]
     yield _link(tool, job, folder, objects, "c++" if cpp else "c")
+
+
+def _write_view(tool: Tool, folder: Path) -> None:
+    """Say which folders there are for Clang; without that a source could ask which files the machine has."""
+    roots = [
+        {"type": "directory-remap", "name": str(path), "external-contents": str(path)}
+        for path in (folder / SOURCES, KIT, tool.program.parent / "lib")
+    ]
+    view = {"version": 0, "case-sensitive": True, "redirecting-with": "redirect-only", "roots": roots}
+    (folder / VIEW).write_bytes(msgspec.json.encode(view))
 
 
 def _sources(job: Job, suffixes: tuple[str, ...]) -> list[str]:
@@ -151,6 +165,8 @@ def _clang(tool: Tool, job: Job, source: Path, *, cpp: bool) -> list[str]:
         str(tool.program),
         "clang",
         *language,
+        "-ivfsoverlay",
+        str(source.parent / VIEW),
         "--target=wasm32-wasip1",
         "-mcpu=lime1",
         LEVELS[job.optimize],
