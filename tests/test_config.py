@@ -54,6 +54,7 @@ def test_defaults_are_what_is_documented(tmp_path):
     assert config.kv.path == tmp_path / ".echelon/kv.db"
     assert config.wasm.cache == tmp_path / ".echelon/native"
     assert config.generator.cache == tmp_path / ".echelon/artifacts"
+    assert config.build == tmp_path / ".echelon/build"
     assert config.wasm.limits == Limits()
     assert config.server.max_body == 16 * 2**20
     assert config.server.shutdown_time == 10.0

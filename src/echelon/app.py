@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +21,8 @@ from echelon.jobs.registry import Jobs
 from echelon.kv import Atomic, CommitResult, Key, Kv
 from echelon.kv.opening import open_configured
 from echelon.middleware.errors import ErrorHandlers
-from echelon.plugin import languages
+from echelon.plugin import ahead, languages
+from echelon.plugin.ahead import Built
 from echelon.plugin.artifacts import ArtifactStore
 from echelon.plugin.generator import Generator
 from echelon.routing import Group, Router
@@ -99,7 +102,7 @@ class Application:
         add = self.lifecycle.add
         add("telemetry", self._start_telemetry, self._stop_telemetry)
         add("key-value store", self._start_kv, self._stop_kv)
-        add("generator", self.generator.start, self.generator.close)
+        add("generator", self._start_generator, self.generator.close)
         add("WebAssembly runtime", self.wasm.start, self.wasm.close)
         add("views", self.views.start, self.views.close)
         add("console", self.console.start, self.console.close)
@@ -125,6 +128,13 @@ class Application:
         kv, self._kv, self.wasm.kv = self._kv, None, None
         if kv is not None:
             await kv.close()
+
+    async def _start_generator(self) -> None:
+        build = self.config.build
+        if not self.config.debug and await asyncio.to_thread(ahead.trusted, build):
+            self.generator.use_built(ArtifactStore(build / ahead.ARTIFACTS))
+            self.views.built = build / ahead.VIEWS
+        await self.generator.start()
 
     async def _start_jobs(self) -> None:
         kv = self.config.kv
@@ -165,6 +175,21 @@ class Application:
         for route in self.router.routes:
             if isinstance(route.handler, Module):
                 route.handler.check_answers_http()
+
+    async def build(self) -> Built:
+        """Compile ahead, into the folder that the setting `build` names: pages, and the modules that are declared.
+
+        An application that starts without `debug` uses them, and then needs no compiler. Nothing else is started.
+        """
+        if self.wasm.running:
+            raise EchelonError("an application that has started cannot be built")
+        with ahead.replaced(self.config.build) as work:
+            store = ArtifactStore(work / ahead.ARTIFACTS, sys.maxsize)
+            store.open()
+            self.generator.write_built(store)
+            async with self.generator, self.wasm:
+                pages = await self.views.write(work / ahead.VIEWS)
+        return Built(self.config.build, pages, len(self.wasm.declared))
 
     def on_start(self, hook: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Run a coroutine function once everything else has started."""

@@ -101,8 +101,7 @@ def test_a_module_is_kept(cli: Cli, write: Write) -> None:
         (["one.wat", "--names", "--no-names"], "--names and --no-names contradict each other"),
         (["one.wat", "--option", "a"], "--option a: write NAME=VALUE"),
         (["one.wat", "--option", "a=1", "--option", "a=2"], "--option a was given twice"),
-        (["one.wat", "more"], "'more' is one argument too many; write: echelon build SRC"),
-        ([], "SRC is missing; write: echelon build SRC"),
+        (["one.wat", "more"], "'more' is one argument too many; write: echelon build [SRC]"),
     ],
 )
 def test_usage_mistakes(cli: Cli, write: Write, argv: list[str], message: str) -> None:
@@ -250,3 +249,48 @@ def test_inspect_a_forged_signature(cli: Cli, place: Path) -> None:
     result = cli("inspect", "forged.wasm")
     assert result.status == 1
     assert "echelon:signature section is malformed" in result.err
+
+
+APP = """
+from echelon import Application
+app = Application()
+math = app.wasm.module("math.ts")
+
+@app.get("/fib/{n:int}")
+async def fib(n: int) -> int:
+    return await math.call("fib", n)
+"""
+
+
+def test_an_application(shell: Cli, write: Write, place: Path) -> None:
+    """Without a source main.py is built; so is what has the name of an application in it. The folder is printed."""
+    write("math.ts", MATH)
+    write("main.py", APP)
+    result = shell("build")
+    assert (result.status, result.out) == (0, f"{place / '.echelon' / 'build'}\n")
+    assert "0 pages, 1 module, built in " in result.err
+    write("etc/other.toml", 'build = "out"\n')
+    assert shell("build", "main.py:app", "--config", "etc/other.toml").out == f"{place / 'etc' / 'out'}\n"
+    for folder in (place / ".echelon" / "build", place / "etc" / "out"):
+        assert len(list((folder / "artifacts").glob("key-*.json"))) == 1
+    write("math.ts", BROKEN)
+    assert shell("build").status == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        ([], "there is no main.py or app.py here; name the application: echelon build FILE:app"),
+        (["none.py:app"], "there is no file none.py"),
+        (["main.py:nothing", "-o", "x"], "--output is for a source file; name one: echelon build SRC"),
+        (["plain.py:app"], "plain.py:app is not an Application of Echelon"),
+        (["one.wat", "--config", "x.toml"], "--config is for applications"),
+    ],
+)
+def test_what_is_no_application(cli: Cli, write: Write, argv: list[str], why: str) -> None:
+    """Is a mistake in how the command was used."""
+    write("one.wat", NUMBERS)
+    write("plain.py", "class App:\n    __rsgi__ = __rsgi_init__ = None\napp = App()\n")
+    result = cli("build", *argv)
+    assert (result.status, result.out) == (2, "")
+    assert why in result.err

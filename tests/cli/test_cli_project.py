@@ -20,7 +20,7 @@ import pytest
 from cli_samples import ECHELON, Cli, Write
 
 from echelon.cli.commands.new import FILES
-from echelon.cli.commands.run import _environment
+from echelon.cli.target import environment
 from echelon.config import Config
 
 SECRET = "a-token-for-tests"
@@ -435,4 +435,4 @@ def test_a_configuration_survives_the_environment(write: Write, place: Path, tex
     write("other.toml", text)
     config = Config.load("other.toml", environ={})
     write("echelon.toml", 'debug = true\nstate = "wrong"\n[telemetry]\nsample = 0.5\n')
-    assert Config.load(environ=_environment(config, "other.toml")) == config
+    assert Config.load(environ=environment(config, "other.toml")) == config

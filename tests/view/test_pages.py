@@ -125,6 +125,7 @@ FOLDER = {
     "pages/_404.tsx": "export default ({ status, detail }) => <p>lost: {status} {detail}</p>;",
     "pages/_error.tsx": "export default ({ status, title, detail }) => <p>sorry: {status} {title} {detail}</p>;",
     "pages/_helper.tsx": "export const x = 1;",
+    "pages/islands/live.tsx": "export default () => <p>no page</p>;",
 }
 
 
@@ -160,7 +161,8 @@ async def test_a_folder_is_routes(files: Files, make_app: MakeApp) -> None:
         assert "<title>Site" not in head
         assert '<html lang="de">' in head
         assert head.index('name="a"') < head.index('name="b"')
-        assert "<p>lost: 404 nothing is at /nowhere</p>" in await body("/nowhere", 404)
+        for path in ("/nowhere", "/islands/live", "/_helper", "/_404"):
+            assert f"<p>lost: 404 nothing is at {path}</p>" in await body(path, 404)
         assert "<p>sorry: 403 Forbidden not this one</p>" in await body("/posts/13", 403)
         sorry = "sorry: 500 Internal Server Error an unexpected error; the log has it"
         assert await body("/posts/14", 500) == f"<div><nav>/posts/14 -</nav><p>{sorry}</p></div>"

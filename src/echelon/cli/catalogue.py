@@ -69,9 +69,16 @@ RUN: Final = Command(
 )
 BUILD: Final = Command(
     "build",
-    "Compile a source file to WebAssembly",
+    "Compile a source file to WebAssembly, or ahead what an application compiles",
     f"{_HOME}.build",
-    words=(Word("SRC", "the source; what it imports from its own folder comes along"),),
+    words=(
+        Word(
+            "SRC",
+            "a source, with what it imports from its own folder; or an application as main.py:app or module:app;"
+            " without it that in ./main.py, else ./app.py",
+            "?",
+        ),
+    ),
     options=(
         Option(
             ("-o", "--output"),
@@ -88,13 +95,20 @@ BUILD: Final = Command(
         Option(
             ("--option",), "an option of the language; may be given several times", "NAME=VALUE", many=True
         ),
+        _CONFIG,
     ),
     examples=(
+        "echelon build",
+        "echelon build shop.main:app",
         "echelon build fib.ts",
         "echelon build fib.ts -o out/fib.wasm --optimize size",
         "echelon build widget.ts --option semantics=javascript",
     ),
-    notes="Prints the path of the module. A compiled module is kept, so building it again takes no time.",
+    notes=(
+        "Prints the path of the module. A compiled module is kept, so building it again takes no time.\n\n"
+        "For an application it prints the folder with its pages and modules (the setting build, by default"
+        " .echelon/build). Served without debug, the application takes them from there and needs no compiler."
+    ),
 )
 CALL: Final = Command(
     "call",

@@ -47,6 +47,7 @@ _SECTIONS: Mapping[str, Any] = MappingProxyType(
 _TABLES = {layers.SETS: "named permissions", compilers.TABLE: "a compiler"}
 """Tables whose keys are names that users choose, and what each entry is."""
 _BELOW_STATE = (("kv", "path", "kv.db"), ("wasm", "cache", "native"), ("generator", "cache", "artifacts"))
+_BUILD = "build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,9 @@ class Config:
     """
 
     state: Path = setting(PathName(), ".echelon", "folder of everything Echelon writes")
+    build: Path = setting(
+        PathName(derived=True), UNSET, "folder of what `echelon build` writes; empty means build below state"
+    )
     debug: bool = setting(Flag(), False, "show the details of an error to the client (development)")
     server: ServerConfig = field(default_factory=ServerConfig)
     kv: KvConfig = field(default_factory=KvConfig)
@@ -92,6 +96,8 @@ class Config:
             for name, values in self.compilers.items()
         }
         object.__setattr__(self, "compilers", tools)
+        if self.build == UNSET:
+            object.__setattr__(self, "build", self.state / _BUILD)
         for section, name, below in _BELOW_STATE:
             part = getattr(self, section)
             if getattr(part, name) == UNSET:
@@ -122,6 +128,7 @@ class Config:
     def origins(self) -> dict[str, Origin]:
         """Return the value and the source of every setting, by dotted key."""
         usual = _values(Config())
+        usual["build"] = self.state / _BUILD
         usual |= {f"{section}.{name}": self.state / below for section, name, below in _BELOW_STATE}
         usual |= _limit_values(default_limits(self.wasm.max_memory, self.wasm.max_time))
         return {

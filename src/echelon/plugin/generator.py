@@ -91,6 +91,8 @@ class Generator:
         if not isinstance(artifacts, ArtifactStore):
             artifacts = ArtifactStore(toolchain.home() / "artifacts" if artifacts is None else artifacts)
         self.artifacts = artifacts
+        self._built: ArtifactStore | None = None
+        self._writes: ArtifactStore | None = None
         self.max_source = max_source
         self.max_output = max_output
         self.places = places or max(2, os.cpu_count() or 1)
@@ -125,6 +127,14 @@ class Generator:
         self._compilers[compiler.name] = compiler
         self._turns[compiler.name] = Turns(self.places, self.waiting)
 
+    def use_built(self, store: ArtifactStore) -> None:
+        """Look first for what was compiled ahead: the same sources need no compiler here."""
+        self._built = store
+
+    def write_built(self, store: ArtifactStore) -> None:
+        """From now on put all that is compiled, and engines, into a store for `use_built`."""
+        self._built, self._writes = None, store
+
     async def languages(self) -> tuple[Language, ...]:
         """Return every language and the state of its compiler."""
         return tuple(
@@ -141,10 +151,15 @@ class Generator:
 
     async def engine(self, digest: str) -> bytes:
         """Return the engine that a script names; raises LoadError when no compiler here has it."""
+        built = None if self._built is None else await asyncio.to_thread(self._built.get, digest)
+        if built is not None:
+            return built.wasm
         for compiler in self._compilers.values():
             if isinstance(compiler, Engines):
                 found = await asyncio.to_thread(compiler.engine, digest)
                 if found is not None:
+                    if self._writes is not None:
+                        await asyncio.to_thread(self._writes.put, Artifact(found, digest, BINARY))
                     return found
         raise LoadError(
             f"the script needs the engine {digest}, which is not here: compile its source again, or type"
@@ -208,15 +223,22 @@ class Generator:
         compiler = wanted
         names = optimize != "size" if names is None else names
         job = Job(files.texts, files.entry, optimize, self.max_output, names, debug, chosen)
-        probe = await self._require(compiler)
         origin = files.digest()
+        lasting = _key(compiler, None, job, origin)
+        found = None if self._built is None else self._built.find(lasting)
+        if found is not None:
+            self.telemetry.count(COMPILES, language=language, result="cached")
+            return replace(found, compile_ms=_since(began))
+        probe = await self._require(compiler)
         key = _key(compiler, probe, job, origin)
         found = self.artifacts.find(key)
         if found is not None:
             self.telemetry.count(COMPILES, language=language, result="cached")
+            self._write(found, lasting)
             return replace(found, compile_ms=_since(began))
         work = _Work(compiler, probe, job, files.named, origin, key, client)
         artifact, first = await self._once(work)
+        self._write(artifact, lasting)
         return replace(artifact, cached=not first, compile_ms=_since(began))
 
     async def start(self) -> None:
@@ -327,6 +349,10 @@ class Generator:
             await asyncio.to_thread(self.artifacts.put, found)
         return replace(found, compile_ms=_since(began))
 
+    def _write(self, artifact: Artifact, key: str) -> None:
+        if self._writes is not None:
+            self._writes.put(artifact, key)
+
     async def _once(self, work: _Work) -> tuple[Artifact, bool]:
         """Run a compile, or wait for the one that runs; it is cancelled when nobody waits for it any more."""
         flight = self._running.get(work.key)
@@ -392,12 +418,12 @@ async def _compile(compiler: Compiler, job: Job) -> Compiled:
         raise EchelonError(f"the compiler for {compiler.name} failed: {type(exc).__name__}: {exc}") from exc
 
 
-def _key(compiler: Compiler, probe: Probe, job: Job, origin: str) -> str:
+def _key(compiler: Compiler, probe: Probe | None, job: Job, origin: str) -> str:
+    """Return what stands for a compile; without a probe, by whatever version of the compiler."""
     parts = [
         str(REVISION),
         compiler.name,
-        probe.version,
-        probe.revision,
+        *(("any", "") if probe is None else (probe.version, probe.revision)),
         job.optimize,
         str(job.max_output),
         origin,

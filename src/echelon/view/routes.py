@@ -1,8 +1,8 @@
 """Pages from a folder: where each file is found, and which layouts are around it.
 
 `index.tsx` is the folder itself, `about.tsx` is `/about`, `[id].tsx` takes one segment, `[...rest].tsx` all others.
-Names that begin with an underscore are no pages: `_layout.tsx` is around every page of its folder and below, `_404.tsx`
-and `_error.tsx` answer what went wrong.
+Folders named `islands`, and names that begin with an underscore, are no pages: `_layout.tsx` is around every page of
+its folder and below, `_404.tsx` and `_error.tsx` answer what went wrong.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from echelon.errors import ConfigError
-from echelon.view.sources import CODE
+from echelon.view.sources import CODE, ISLANDS
 
 LAYOUT, NOT_FOUND, FAILED = "_layout", "_404", "_error"
 PAGES: Final = "pages"
@@ -44,7 +44,8 @@ def _walk(folder: Path) -> Iterator[Path]:
         if path.name.startswith(("_", ".")):
             continue
         if path.is_dir():
-            yield from _walk(path)
+            if path.name != ISLANDS:
+                yield from _walk(path)
         elif path.suffix in CODE and not path.name.endswith(".d.ts"):
             yield path
 

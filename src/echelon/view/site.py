@@ -21,9 +21,9 @@ from echelon.http.request import Request
 from echelon.http.response import Response, Stream
 from echelon.runtime.limits import Limits
 from echelon.runtime.script_map import ScriptMap
-from echelon.view import routes, sources
+from echelon.view import ahead, routes, sources
 from echelon.view.answers import PART, Answers, Build, Component
-from echelon.view.bundler import PREFIX, bundle
+from echelon.view.bundler import PREFIX, Bundle, bundle
 from echelon.view.properties import make_handler
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Site:
         self, router: Router, runtime: Runtime, errors: ErrorHandlers, *, debug: bool = False
     ) -> None:
         self._router, self._runtime, self._errors, self._debug = router, runtime, errors, debug
+        self.built: Path | None = None
+        """Where `write` put the pages before, if that is to be used."""
         self._answers = Answers(debug=debug)
         self._components: list[Component] = []
         self._sources: sources.Sources | None = None
@@ -149,15 +151,28 @@ class Site:
             self._answers.build.module.close()
             self._answers.build = None
 
-    async def _build(self) -> None:
+    async def write(self, folder: Path) -> int:
+        """Build the pages, see that they load, and write them into a new folder; return how many they are."""
+        if not self._components:
+            return 0
+        files, layouts = self._files()
+        found, pages, around = await _collect(files, layouts)
+        made = await bundle(found, pages, around)
+        (await self._runtime.load(made.script, name="views", limits=LIMITS)).close()
+        await asyncio.to_thread(ahead.write, folder, made, ahead.key_of(found, pages, around))
+        return len(pages)
+
+    def _files(self) -> tuple[list[Path], list[Path]]:
+        """Return the files that are rendered, and those that are layouts."""
         every = [*self._components, *self._answers.special.values()]
         files = list(dict.fromkeys(page.file for page in every))
-        layouts = list(dict.fromkeys(layout for page in every for layout in page.layouts))
-        found = await asyncio.to_thread(sources.collect, [*files, *layouts])
+        return files, list(dict.fromkeys(layout for page in every for layout in page.layouts))
+
+    async def _build(self) -> None:
+        files, layouts = self._files()
+        found, pages, around = await _collect(files, layouts)
         self._sources, self._answers.sources = found, found.files
-        made = await bundle(
-            found, [found.name(file) for file in files], [found.name(file) for file in layouts]
-        )
+        made = await self._written(found, pages, around) or await bundle(found, pages, around)
         answers = self._answers
         if answers.build is None:
             module = await self._runtime.load(made.script, name="views", limits=LIMITS)
@@ -167,6 +182,18 @@ class Site:
         answers.build = Build(made, module, ScriptMap(made.places), _numbered(files), _numbered(layouts))
         answers.problem = None
         self._tell(_digest(made.script, *sorted(name.encode() for name in made.assets)))
+
+    async def _written(self, found: sources.Sources, pages: list[str], layouts: list[str]) -> Bundle | None:
+        """Return what `write` made of the same sources, None where there is nothing of the kind."""
+        if self.built is None or not self.built.is_dir():
+            return None
+        made = await asyncio.to_thread(ahead.read, self.built, ahead.key_of(found, pages, layouts))
+        if made is None:
+            log.warning(
+                "the pages, or Echelon, were changed since %s was written: they are built anew; type: echelon build",
+                self.built,
+            )
+        return made
 
     # --- development ---
 
@@ -219,6 +246,12 @@ class Site:
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         kind = "text/javascript; charset=utf-8" if name.endswith(".js") else kind
         return Response(content, headers={"cache-control": _LASTING}, media_type=kind)
+
+
+async def _collect(files: list[Path], layouts: list[Path]) -> tuple[sources.Sources, list[str], list[str]]:
+    """Return the sources, and how pages and layouts are called in them."""
+    found = await asyncio.to_thread(sources.collect, [*files, *layouts])
+    return found, [found.name(file) for file in files], [found.name(file) for file in layouts]
 
 
 def _numbered(files: list[Path]) -> dict[Path, int]:

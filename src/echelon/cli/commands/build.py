@@ -1,23 +1,31 @@
-"""`echelon build`: source in, module out."""
+"""`echelon build`: source in, module out; or an application, with all that it compiles written ahead."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from echelon.cli import source
 from echelon.cli.parser import Arguments, Command, Usage
 from echelon.cli.status import FAILED, OK
+from echelon.cli.target import environment, find_target
 from echelon.cli.terminal import Terminal, is_terminal
+from echelon.config import Config
 from echelon.errors import InvalidModule
+from echelon.http.loading import load_app, split_target
 from echelon.runtime import binary
 
 STANDARD_OUTPUT = "-"
 
 
 def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
+    if _is_application(arguments.src):
+        return _build_application(command, arguments, terminal)
+    if arguments.config:
+        raise Usage("--config is for applications; a source file needs none")
     path = source.existing_file(arguments.src)
     out = _target(path, arguments.output, terminal)
     how = _how(arguments)
@@ -39,6 +47,35 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
         _write(out, artifact.wasm)
         terminal.result(str(out))
     return OK
+
+
+def _is_application(src: str | None) -> bool:
+    return src is None or (not Path(src).exists() and split_target(src)[1] is not None)
+
+
+def _build_application(command: Command, arguments: Arguments, terminal: Terminal) -> int:
+    for option in command.options:
+        if option.name != "config" and getattr(arguments, option.name):
+            raise Usage(f"{option.flags[-1]} is for a source file; name one: echelon build SRC")
+    from echelon.app import Application  # a source file needs none of it
+
+    target = find_target(arguments.src, "echelon build {}:app")
+    config = Config.load(arguments.config)
+    os.environ.update(environment(config, arguments.config))
+    app = load_app(target)
+    if not isinstance(app, Application):
+        raise Usage(f"{target} is not an Application of Echelon, so there is nothing to build")
+    began = time.perf_counter()
+    built = asyncio.run(app.build())
+    took = (time.perf_counter() - began) * 1000
+    what = f"{_count(built.pages, 'page')}, {_count(built.modules, 'module')}, built in {took:.0f} ms"
+    terminal.note(terminal.paint(what, "dim"))
+    terminal.result(str(built.folder))
+    return OK
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _how(arguments: Arguments) -> source.How:
