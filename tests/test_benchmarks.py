@@ -296,6 +296,7 @@ def test_the_floor_answers_what_the_frameworks_answer() -> None:
 # --- rows, report and program ---
 
 
+@pytest.mark.timeout(300)  # a peer compiles on its own, without a cache
 def test_the_live_call_row_measures_both_ways(tmp_path: Path) -> None:
     """The program runs a row with real guests, compares by name and fetched once, and writes the results."""
     results = tmp_path / "results.json"
