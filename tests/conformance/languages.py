@@ -14,11 +14,15 @@ PROGRAMS: Final = Path(__file__).parent / "programs"
 
 @dataclass(frozen=True)
 class Language:
-    """A language: its name to the generator, its program, and the toolchain to install for it ("" for none)."""
+    """A language: its name to the generator, its program, and the toolchain to install for it ("" for none).
+
+    `fixture` is the one of tests/conftest.py that finds a compiler which cannot be installed so.
+    """
 
     name: str
     program: str
     toolchain: str = ""
+    fixture: str = ""
 
     @property
     def path(self) -> Path:
@@ -26,11 +30,13 @@ class Language:
 
 
 LANGUAGES: Final = (
+    Language("wat", "conformance.wat"),
     Language("typescript", "conformance.ts", "typescript"),
     Language("javascript", "conformance.js", "javascript"),
     Language("c", "conformance.c", "c"),
     Language("cpp", "conformance.cpp", "cpp"),
     Language("zig", "conformance.zig", "zig"),
+    Language("rust", "conformance.rs", fixture="rust_home"),
 )
 
 _JSON_NUMBERS: Final = "values are those of JSON, whose numbers have no width and are finite"

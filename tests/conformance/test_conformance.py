@@ -69,6 +69,8 @@ async def served(
     language: Language = request.param
     if language.toolchain:
         await toolchain.install(language.toolchain)
+    if language.fixture:
+        request.getfixturevalue(language.fixture)
     state = tmp_path_factory.mktemp(language.name)
     app = Application(config=Config(state=state).replace({"telemetry.logs": "none"}))
 

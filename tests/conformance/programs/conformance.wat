@@ -1,0 +1,488 @@
+;; The conformance program as text of WebAssembly; what it has to answer stands in test_conformance.py.
+;; Texts and lists are two numbers, address and length, or as a result one: the address in its upper half.
+(module
+  (import "echelon" "abort" (func $abort (param i32 i32 i32 i32 i32 i32)))
+  (import "echelon" "log" (func $log (param i32 i32 i32)))
+  (import "echelon" "env_get" (func $env_get (param i32 i32) (result i32)))
+  (import "echelon" "take" (func $take (param i32)))
+  (import "echelon" "kv_get" (func $kv_get (param i32 i32) (result i32)))
+  (import "echelon" "kv_set" (func $kv_set (param i32 i32 i32 i32 i32 i64) (result i32)))
+  (import "echelon" "kv_delete" (func $kv_delete (param i32 i32)))
+  (import "echelon" "kv_list" (func $kv_list (param i32 i32) (result i32)))
+  (import "echelon" "kv_atomic" (func $kv_atomic (param i32 i32) (result i32)))
+  (import "echelon" "fetch" (func $fetch (param i32 i32) (result i32)))
+  (import "shop" "price" (func $shop_price (param i32 i32) (result i32)))
+
+  (memory (export "memory") 1)
+  (data (i32.const 16) "Hello, ")
+  (data (i32.const 32) "{\"value\":")
+  (data (i32.const 48) ",\"ok\":true}")
+  (data (i32.const 64) "conformance")
+  (data (i32.const 80) "tally")
+  (data (i32.const 88) "page")
+  (data (i32.const 96) "\00\ff")
+  (data (i32.const 104) "found")
+  (data (i32.const 112) "truefalse")
+  (data (i32.const 128) "GET")
+  (data (i32.const 136) "x-say")
+  (data (i32.const 144) "x-heard")
+  (data (i32.const 152) "nothing")
+  (data (i32.const 160) "content-type")
+  (data (i32.const 176) "text/plain; charset=utf-8")
+  (data (i32.const 208) "out of memory")
+
+  ;; --- memory: from 1024 on, and again from there with each call ---
+
+  (global $heap (mut i32) (i32.const 1024))
+  (global $start (mut i32) (i32.const 1024)) ;; of what is being written
+  (global $from (mut i32) (i32.const 0))     ;; what is to be read next
+
+  ;; Have room for some more bytes.
+  (func $reserve (param $size i32) (local $pages i32)
+    (local.set $pages (i32.sub
+      (i32.shr_u (i32.add (i32.add (global.get $heap) (local.get $size)) (i32.const 0xffff)) (i32.const 16))
+      (memory.size)))
+    (if (i32.gt_s (local.get $pages) (i32.const 0)) (then
+      (if (i32.eq (memory.grow (local.get $pages)) (i32.const -1)) (then
+        (call $fail (i32.const 208) (i32.const 13)))))))
+  (func $new (param $size i32) (result i32) (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+    (global.set $heap (local.get $at))
+    (call $reserve (local.get $size))
+    (global.set $heap (i32.add (local.get $at) (local.get $size)))
+    (local.get $at))
+  (func (export "echelon_alloc") (param $size i32) (result i32)
+    (global.set $heap (i32.const 1024))
+    (call $new (local.get $size)))
+  (func $fail (param $text i32) (param $length i32)
+    (call $abort (local.get $text) (local.get $length) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (unreachable))
+  (func $pair (param $at i32) (param $length i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $length))))
+  (func $at (param $pair i64) (result i32) (i32.wrap_i64 (i64.shr_u (local.get $pair) (i64.const 32))))
+
+  ;; --- writing: begin, put, and done gives what was put ---
+
+  (func $begin (global.set $start (call $new (i32.const 0))))
+  (func $length (result i32) (i32.sub (global.get $heap) (global.get $start)))
+  (func $done (result i64) (call $pair (global.get $start) (call $length)))
+  (func $put (param $at i32) (param $length i32)
+    (call $reserve (local.get $length))
+    (memory.copy (global.get $heap) (local.get $at) (local.get $length))
+    (global.set $heap (i32.add (global.get $heap) (local.get $length))))
+  (func $put_byte (param $byte i32)
+    (call $reserve (i32.const 1))
+    (i32.store8 (global.get $heap) (local.get $byte))
+    (global.set $heap (i32.add (global.get $heap) (i32.const 1))))
+  (func $put_u32 (param $number i32)
+    (call $reserve (i32.const 4))
+    (i32.store align=1 (global.get $heap) (local.get $number))
+    (global.set $heap (i32.add (global.get $heap) (i32.const 4))))
+  (func $put_i64 (param $number i64)
+    (call $reserve (i32.const 8))
+    (i64.store align=1 (global.get $heap) (local.get $number))
+    (global.set $heap (i32.add (global.get $heap) (i32.const 8))))
+  (func $put_text (param $at i32) (param $length i32)
+    (call $put_u32 (local.get $length))
+    (call $put (local.get $at) (local.get $length)))
+  (func $put_pair (param $pair i64)
+    (call $put (call $at (local.get $pair)) (i32.wrap_i64 (local.get $pair))))
+  (func $put_decimal (param $number i64)
+    (if (i64.lt_s (local.get $number) (i64.const 0)) (then
+      (call $put_byte (i32.const 45))
+      (local.set $number (i64.sub (i64.const 0) (local.get $number)))))
+    (if (i64.ge_u (local.get $number) (i64.const 10)) (then
+      (call $put_decimal (i64.div_u (local.get $number) (i64.const 10)))))
+    (call $put_byte (i32.add (i32.const 48) (i32.wrap_i64 (i64.rem_u (local.get $number) (i64.const 10))))))
+  ;; With one digit behind the point.
+  (func $put_float (param $number f64) (local $tenths i64)
+    (local.set $tenths (i64.trunc_f64_s (f64.nearest (f64.mul (local.get $number) (f64.const 10)))))
+    (call $put_decimal (i64.div_s (local.get $tenths) (i64.const 10)))
+    (call $put_byte (i32.const 46))
+    (call $put_decimal (i64.rem_u (local.get $tenths) (i64.const 10))))
+
+  ;; --- reading what the host has found ---
+
+  (func $taken (param $length i32) (result i64) (local $at i32)
+    (if (i32.lt_s (local.get $length) (i32.const 0)) (then (return (i64.const 0))))
+    (local.set $at (call $new (local.get $length)))
+    (call $take (local.get $at))
+    (global.set $from (local.get $at))
+    (call $pair (local.get $at) (local.get $length)))
+  (func $next (param $size i32) (result i32)
+    (global.get $from)
+    (global.set $from (i32.add (global.get $from) (local.get $size))))
+  (func $get_u32 (result i32) (i32.load align=1 (call $next (i32.const 4))))
+  (func $get_text (result i64) (local $length i32)
+    (local.set $length (call $get_u32))
+    (call $pair (call $next (local.get $length)) (local.get $length)))
+
+  ;; --- numbers ---
+
+  (func (export "echo_i8(n: i8) -> i8") (param i32) (result i32) (local.get 0))
+  (func (export "echo_u8(n: u8) -> u8") (param i32) (result i32) (local.get 0))
+  (func (export "echo_i16(n: i16) -> i16") (param i32) (result i32) (local.get 0))
+  (func (export "echo_u16(n: u16) -> u16") (param i32) (result i32) (local.get 0))
+  (func (export "echo_i32(n: i32) -> i32") (param i32) (result i32) (local.get 0))
+  (func (export "echo_u32(n: u32) -> u32") (param i32) (result i32) (local.get 0))
+  (func (export "echo_i64(n: i64) -> i64") (param i64) (result i64) (local.get 0))
+  (func (export "echo_u64(n: u64) -> u64") (param i64) (result i64) (local.get 0))
+  (func (export "echo_f32(n: f32) -> f32") (param f32) (result f32) (local.get 0))
+  (func (export "echo_f64(n: f64) -> f64") (param f64) (result f64) (local.get 0))
+  (func (export "negate(on: bool) -> bool") (param i32) (result i32) (i32.eqz (local.get 0)))
+  (func (export "divide(a: i32, b: i32) -> i32") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+
+  ;; --- text, bytes, lists, options, JSON ---
+
+  (func (export "greet(who: str) -> str") (param $who i32) (param $length i32) (result i64)
+    (call $begin)
+    (call $put (i32.const 16) (i32.const 7))
+    (call $put (local.get $who) (local.get $length))
+    (call $put_byte (i32.const 33))
+    (call $done))
+
+  ;; Bytes that do not go on with a character.
+  (func (export "characters(text: str) -> u32") (param $at i32) (param $length i32) (result i32)
+    (local $end i32) (local $count i32)
+    (local.set $end (i32.add (local.get $at) (local.get $length)))
+    (block $over (loop $more
+      (br_if $over (i32.eq (local.get $at) (local.get $end)))
+      (local.set $count (i32.add (local.get $count)
+        (i32.ne (i32.and (i32.load8_u (local.get $at)) (i32.const 0xc0)) (i32.const 0x80))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $more)))
+    (local.get $count))
+
+  (func (export "reverse(data: bytes) -> bytes") (param $at i32) (param $length i32) (result i64) (local $i i32)
+    (call $begin)
+    (local.set $i (local.get $length))
+    (block $over (loop $more
+      (br_if $over (i32.eqz (local.get $i)))
+      (local.set $i (i32.sub (local.get $i) (i32.const 1)))
+      (call $put_byte (i32.load8_u (i32.add (local.get $at) (local.get $i))))
+      (br $more)))
+    (call $done))
+
+  ;; By insertion, in the argument's own place.
+  (func (export "sorted(numbers: list<i32>) -> list<i32>") (param $at i32) (param $count i32) (result i64)
+    (local $i i32) (local $place i32) (local $number i32)
+    (block $over (loop $more
+      (br_if $over (i32.ge_u (local.get $i) (local.get $count)))
+      (local.set $place (i32.add (local.get $at) (i32.shl (local.get $i) (i32.const 2))))
+      (local.set $number (i32.load (local.get $place)))
+      (block $found (loop $down
+        (br_if $found (i32.eq (local.get $place) (local.get $at)))
+        (br_if $found (i32.le_s (i32.load (i32.sub (local.get $place) (i32.const 4))) (local.get $number)))
+        (i32.store (local.get $place) (i32.load (i32.sub (local.get $place) (i32.const 4))))
+        (local.set $place (i32.sub (local.get $place) (i32.const 4)))
+        (br $down)))
+      (i32.store (local.get $place) (local.get $number))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br $more)))
+    (call $pair (local.get $at) (local.get $count)))
+
+  (func (export "total(numbers: list<f64>) -> f64") (param $at i32) (param $count i32) (result f64) (local $sum f64)
+    (block $over (loop $more
+      (br_if $over (i32.eqz (local.get $count)))
+      (local.set $sum (f64.add (local.get $sum) (f64.load (local.get $at))))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (br $more)))
+    (local.get $sum))
+
+  (func (export "join(words: list<str>, by: str) -> str")
+    (param $at i32) (param $count i32) (param $by i32) (param $length i32) (result i64) (local $i i32)
+    (call $begin)
+    (block $over (loop $more
+      (br_if $over (i32.ge_u (local.get $i) (local.get $count)))
+      (if (local.get $i) (then (call $put (local.get $by) (local.get $length))))
+      (call $put (i32.load (local.get $at)) (i32.load offset=4 (local.get $at)))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br $more)))
+    (call $done))
+
+  (func $same (param $a i32) (param $b i32) (param $length i32) (result i32)
+    (block $differ (loop $more
+      (if (i32.eqz (local.get $length)) (then (return (i32.const 1))))
+      (br_if $differ (i32.ne (i32.load8_u (local.get $a)) (i32.load8_u (local.get $b))))
+      (local.set $a (i32.add (local.get $a) (i32.const 1)))
+      (local.set $b (i32.add (local.get $b) (i32.const 1)))
+      (local.set $length (i32.sub (local.get $length) (i32.const 1)))
+      (br $more)))
+    (i32.const 0))
+
+  ;; Items are addresses into the argument, and lengths.
+  (func (export "split(text: str, by: str) -> list<str>")
+    (param $at i32) (param $length i32) (param $by i32) (param $size i32) (result i64) (local $end i32) (local $part i32)
+    (local.set $end (i32.add (local.get $at) (local.get $length)))
+    (local.set $part (local.get $at))
+    (call $begin)
+    (block $over (loop $more
+      (if (i32.gt_u (i32.add (local.get $at) (local.get $size)) (local.get $end)) (then (br $over)))
+      (if (call $same (local.get $at) (local.get $by) (local.get $size))
+        (then
+          (call $put_u32 (local.get $part))
+          (call $put_u32 (i32.sub (local.get $at) (local.get $part)))
+          (local.set $at (i32.add (local.get $at) (local.get $size)))
+          (local.set $part (local.get $at)))
+        (else (local.set $at (i32.add (local.get $at) (i32.const 1)))))
+      (br $more)))
+    (call $put_u32 (local.get $part))
+    (call $put_u32 (i32.sub (local.get $end) (local.get $part)))
+    (call $pair (global.get $start) (i32.shr_u (call $length) (i32.const 3))))
+
+  (func (export "first(text: option<str>) -> option<str>") (param $at i32) (param $length i32) (result i64)
+    (if (result i64) (local.get $at)
+      (then (call $pair (local.get $at) (i32.ne (local.get $length) (i32.const 0))))
+      (else (i64.const 0))))
+
+  (func (export "half(n: option<f64>) -> option<f64>") (param $given i32) (param $n f64) (result i32) (local $made i32)
+    (local.set $made (call $new (i32.const 16)))
+    (i32.store8 (local.get $made) (local.get $given))
+    (f64.store offset=8 (local.get $made) (f64.div (local.get $n) (f64.const 2)))
+    (local.get $made))
+
+  (func (export "wrap(value: json) -> json") (param $at i32) (param $length i32) (result i64)
+    (call $begin)
+    (call $put (i32.const 32) (i32.const 9))
+    (call $put (local.get $at) (local.get $length))
+    (call $put (i32.const 48) (i32.const 11))
+    (call $done))
+
+  (func (export "checksum(data: bytes) -> u32") (param $at i32) (param $length i32) (result i32)
+    (local $end i32) (local $sum i32)
+    (local.set $end (i32.add (local.get $at) (local.get $length)))
+    (block $over (loop $more
+      (br_if $over (i32.eq (local.get $at) (local.get $end)))
+      (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $at))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $more)))
+    (local.get $sum))
+
+  (func (export "repeat(text: str, times: u32) -> str") (param $at i32) (param $length i32) (param $times i32) (result i64)
+    (call $begin)
+    (block $over (loop $more
+      (br_if $over (i32.eqz (local.get $times)))
+      (call $put (local.get $at) (local.get $length))
+      (local.set $times (i32.sub (local.get $times) (i32.const 1)))
+      (br $more)))
+    (call $done))
+
+  (func (export "refuse(why: str)") (param i32 i32) (call $fail (local.get 0) (local.get 1)))
+  (func (export "spin()") (loop $more (br $more)))
+
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "count_up() -> i32") (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (global.get $calls))
+
+  ;; --- the host ---
+
+  (func (export "variable(name: str) -> option<str>") (param i32 i32) (result i64)
+    (call $taken (call $env_get (local.get 0) (local.get 1))))
+  (func (export "note(text: str)") (param i32 i32) (call $log (i32.const 1) (local.get 0) (local.get 1)))
+  (func (export "price(article: str) -> u32") (param i32 i32) (result i32)
+    (call $shop_price (local.get 0) (local.get 1)))
+
+  ;; A part of a key that is text; a key below "conformance" of so many parts.
+  (func $put_part (param $at i32) (param $length i32)
+    (call $put_u32 (i32.const 2))
+    (call $put_text (local.get $at) (local.get $length)))
+  (func $put_key (param $parts i32)
+    (call $put_u32 (local.get $parts))
+    (call $put_part (i32.const 64) (i32.const 11)))
+  (func $key (param $at i32) (param $length i32)
+    (call $begin)
+    (call $put_key (i32.const 2))
+    (call $put_part (local.get $at) (local.get $length)))
+  ;; The content of the entry that is read next.
+  (func $entry (result i64)
+    (drop (call $get_text)) ;; the versionstamp
+    (drop (call $get_u32)) ;; the kind
+    (call $get_text))
+
+  (func (export "store(name: str, value: str)") (param $at i32) (param $length i32) (param $value i32) (param $size i32)
+    (call $key (local.get $at) (local.get $length))
+    (drop (call $kv_set (global.get $start) (call $length)
+      (i32.const 1) (local.get $value) (local.get $size) (i64.const 0))))
+  (func (export "load(name: str) -> option<str>") (param $at i32) (param $length i32) (result i64)
+    (call $key (local.get $at) (local.get $length))
+    (if (result i64) (i64.eqz (call $taken (call $kv_get (global.get $start) (call $length))))
+      (then (i64.const 0))
+      (else (call $entry))))
+  (func (export "forget(name: str)") (param $at i32) (param $length i32)
+    (call $key (local.get $at) (local.get $length))
+    (call $kv_delete (global.get $start) (call $length)))
+
+  (func $tally_key (param $at i32) (param $length i32)
+    (call $put_key (i32.const 3))
+    (call $put_part (i32.const 80) (i32.const 5))
+    (call $put_part (local.get $at) (local.get $length)))
+  (func (export "tally(name: str, n: u32) -> u64") (param $at i32) (param $length i32) (param $n i32) (result i64)
+    (call $begin)
+    (call $put_u32 (i32.const 0)) ;; checks
+    (call $put_u32 (i32.const 1)) ;; changes
+    (call $put_u32 (i32.const 3)) ;; sum
+    (call $tally_key (local.get $at) (local.get $length))
+    (call $put_i64 (i64.extend_i32_u (local.get $n)))
+    (drop (call $kv_atomic (global.get $start) (call $length)))
+    (call $begin)
+    (call $tally_key (local.get $at) (local.get $length))
+    (drop (call $taken (call $kv_get (global.get $start) (call $length))))
+    (i64.load align=1 (call $at (call $entry))))
+  (func (export "claim(name: str, value: str) -> bool")
+    (param $at i32) (param $length i32) (param $value i32) (param $size i32) (result i32)
+    (call $begin)
+    (call $put_u32 (i32.const 1)) ;; check that there is none
+    (call $put_key (i32.const 2))
+    (call $put_part (local.get $at) (local.get $length))
+    (call $put_u32 (i32.const 0))
+    (call $put_u32 (i32.const 1)) ;; set
+    (call $put_u32 (i32.const 1))
+    (call $put_key (i32.const 2))
+    (call $put_part (local.get $at) (local.get $length))
+    (call $put_i64 (i64.const 0))
+    (call $put_u32 (i32.const 1))
+    (call $put_text (local.get $value) (local.get $size))
+    (i32.ge_s (call $kv_atomic (global.get $start) (call $length)) (i32.const 0)))
+
+  ;; Ask for a page, of which the number of entries is read next, with a prefix that was begun.
+  (func $list (param $limit i32) (param $cursor i32) (param $length i32)
+    (call $put_u32 (i32.const 0)) ;; neither start nor end
+    (call $put_u32 (i32.const 0))
+    (call $put_u32 (local.get $limit))
+    (call $put_u32 (i32.const 0))
+    (call $put_text (local.get $cursor) (local.get $length))
+    (drop (call $taken (call $kv_list (global.get $start) (call $length)))))
+  (func (export "names(limit: u32, cursor: str) -> list<str>")
+    (param $limit i32) (param $cursor i32) (param $length i32) (result i64) (local $left i32) (local $name i64)
+    (call $key (i32.const 88) (i32.const 4))
+    (call $list (local.get $limit) (local.get $cursor) (local.get $length))
+    (local.set $left (call $get_u32))
+    (call $begin)
+    (block $over (loop $more
+      (br_if $over (i32.eqz (local.get $left)))
+      (drop (call $get_u32)) ;; three parts, all text
+      (drop (call $get_u32))
+      (drop (call $get_text))
+      (drop (call $get_u32))
+      (drop (call $get_text))
+      (drop (call $get_u32))
+      (local.set $name (call $get_text))
+      (call $put_u32 (call $at (local.get $name)))
+      (call $put_u32 (i32.wrap_i64 (local.get $name)))
+      (drop (call $entry))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br $more)))
+    (local.set $name (call $get_text))
+    (call $put_u32 (call $at (local.get $name)))
+    (call $put_u32 (i32.wrap_i64 (local.get $name)))
+    (call $pair (global.get $start) (i32.shr_u (call $length) (i32.const 3))))
+
+  (func (export "parts(name: str) -> str") (param $at i32) (param $length i32) (result i64)
+    (call $begin)
+    (call $put_key (i32.const 6))
+    (call $put_part (local.get $at) (local.get $length))
+    (call $put_u32 (i32.const 3)) ;; a whole number
+    (call $put_i64 (i64.const -7))
+    (call $put_u32 (i32.const 4)) ;; a floating-point number
+    (call $put_i64 (i64.reinterpret_f64 (f64.const 0.5)))
+    (call $put_u32 (i32.const 5)) ;; a truth value
+    (call $put_u32 (i32.const 1))
+    (call $put_u32 (i32.const 1)) ;; bytes
+    (call $put_text (i32.const 96) (i32.const 2))
+    (drop (call $kv_set (global.get $start) (call $length)
+      (i32.const 1) (i32.const 104) (i32.const 5) (i64.const 0)))
+    (call $key (local.get $at) (local.get $length))
+    (call $list (i32.const 0) (i32.const 0) (i32.const 0))
+    (drop (call $next (i32.const 12))) ;; one entry, six parts, the first is text
+    (drop (call $get_text))
+    (drop (call $get_u32))
+    (drop (call $get_text))
+    (drop (call $get_u32))
+    (call $begin)
+    (call $put_decimal (i64.load align=1 (call $next (i32.const 8))))
+    (drop (call $get_u32))
+    (call $put_byte (i32.const 32))
+    (call $put_float (f64.load align=1 (call $next (i32.const 8))))
+    (drop (call $get_u32))
+    (call $put_byte (i32.const 32))
+    (if (call $get_u32)
+      (then (call $put (i32.const 112) (i32.const 4)))
+      (else (call $put (i32.const 116) (i32.const 5))))
+    (drop (call $get_u32))
+    (call $put_byte (i32.const 32))
+    (call $put_decimal (i64.and (call $get_text) (i64.const 0xffffffff)))
+    (call $put_byte (i32.const 32))
+    (call $put_pair (call $entry))
+    (call $done))
+
+  (func $skip_headers (local $left i32)
+    (local.set $left (i32.mul (call $get_u32) (i32.const 2)))
+    (block $over (loop $more
+      (br_if $over (i32.eqz (local.get $left)))
+      (drop (call $get_text))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br $more))))
+  (func (export "ask(url: str) -> str") (param $at i32) (param $length i32) (result i64) (local $status i32)
+    (call $begin)
+    (call $put_u32 (i32.const 1)) ;; version
+    (call $put_text (i32.const 128) (i32.const 3))
+    (call $put_text (local.get $at) (local.get $length))
+    (call $put_i64 (i64.const 0)) ;; redirects are followed, no headers
+    (call $put_u32 (i32.const 0)) ;; no body
+    (drop (call $taken (call $fetch (global.get $start) (call $length))))
+    (drop (call $get_u32))
+    (local.set $status (call $get_u32))
+    (drop (call $get_text))
+    (call $skip_headers)
+    (call $begin)
+    (call $put_decimal (i64.extend_i32_u (local.get $status)))
+    (call $put_byte (i32.const 32))
+    (call $put_pair (call $get_text))
+    (call $done))
+
+  ;; The value of x-say among the headers that are read next.
+  (func $said (result i64) (local $left i32) (local $name i64) (local $value i64) (local $found i64)
+    (local.set $found (call $pair (i32.const 152) (i32.const 7)))
+    (local.set $left (call $get_u32))
+    (block $over (loop $more
+      (br_if $over (i32.eqz (local.get $left)))
+      (local.set $name (call $get_text))
+      (local.set $value (call $get_text))
+      (if (i32.eq (i32.wrap_i64 (local.get $name)) (i32.const 5)) (then
+        (if (call $same (call $at (local.get $name)) (i32.const 136) (i32.const 5)) (then
+          (local.set $found (local.get $value))))))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br $more)))
+    (local.get $found))
+  (func (export "handle(request: bytes) -> bytes") (param $at i32) (param $length i32) (result i64)
+    (local $method i64) (local $path i64) (local $query i64) (local $said i64) (local $body i64) (local $size i32)
+    (global.set $from (local.get $at))
+    (drop (call $get_u32)) ;; version
+    (local.set $method (call $get_text))
+    (local.set $path (call $get_text))
+    (local.set $query (call $get_text))
+    (local.set $said (call $said))
+    (local.set $body (call $get_text))
+    (call $begin)
+    (call $put_u32 (i32.const 1))
+    (call $put_u32 (i32.const 201))
+    (call $put_u32 (i32.const 2)) ;; headers
+    (call $put_text (i32.const 160) (i32.const 12))
+    (call $put_text (i32.const 176) (i32.const 25))
+    (call $put_text (i32.const 144) (i32.const 7))
+    (call $put_text (call $at (local.get $said)) (i32.wrap_i64 (local.get $said)))
+    (local.set $size (global.get $heap))
+    (call $put_u32 (i32.const 0)) ;; the length of the body, when it is known
+    (call $put_pair (local.get $method))
+    (call $put_byte (i32.const 32))
+    (call $put_pair (local.get $path))
+    (call $put_byte (i32.const 32))
+    (call $put_pair (local.get $query))
+    (call $put_byte (i32.const 32))
+    (call $put_pair (local.get $body))
+    (i32.store align=1 (local.get $size)
+      (i32.sub (i32.sub (global.get $heap) (local.get $size)) (i32.const 4)))
+    (call $done)))
