@@ -176,6 +176,22 @@ def test_inspect_as_json(cli: Cli, write: Write) -> None:
     assert found["memory"]["minimum"] >= 65536
 
 
+def test_inspect_says_how_a_module_was_made(cli: Cli, write: Write, place: Path) -> None:
+    """Of a source, and of a module that was built here before; of another nothing is known."""
+    write("math.ts", MATH)
+    found = json.loads(cli("inspect", "math.ts", "--json").out)["provenance"]
+    assert found["compiler"].startswith("typescript 0.")
+    assert (found["optimize"], found["names"], found["debug"], found["options"]) == ("none", True, False, {})
+    assert found["source"].startswith("sha256:")
+    assert cli("build", "math.ts", "--optimize", "size", "-o", "small.wasm").status == 0
+    result = cli("inspect", "small.wasm")
+    for line in ("compiled here\n  compiler  typescript 0.", "options   optimize=size\n", "  made      20"):
+        assert line in result.out, line
+    wasm = (place / "small.wasm").read_bytes()
+    (place / "other.wasm").write_bytes(wasm + b"\0\2\1a")
+    assert json.loads(cli("inspect", "other.wasm", "--json").out)["provenance"] is None
+
+
 def test_inspect_a_command(cli: Cli, write: Write) -> None:
     """A WASI command is recognised, and what it could need follows from its imports."""
     write("program.wat", WASI)

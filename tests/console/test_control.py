@@ -200,7 +200,10 @@ async def test_a_stored_module_answers_with_all_it_is(api: Api) -> None:
     assert answer["size"] > 100
     assert {"id", "imports", "cached", "compile_ms", "created", "diagnostics"} < answer.keys()
 
+    assert answer["provenance"]["compiler"].startswith("typescript 0.")
+    assert answer["provenance"]["optimize"] == "none"
     shown = (await api.get("/modules/fib")).json()
+    assert shown["provenance"] == answer["provenance"]
     for key in ("id", "name", "language", "size", "exports", "imports", "permissions", "limits", "created"):
         assert shown[key] == answer[key], key
     assert shown["cached"] is True

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,8 @@ def test_what_was_put_is_found_by_digest_and_by_key(store: ArtifactStore) -> Non
         compiler="test 1",
         optimize="size",
         source_digest="sha256:00",
+        options={"standard": "c99"},
+        made=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
     store.put(put, KEY)
     for found in (store.get(put.digest), store.find(KEY)):
@@ -49,6 +52,16 @@ def test_what_was_put_is_found_by_digest_and_by_key(store: ArtifactStore) -> Non
         assert found.diagnostics == put.diagnostics
         assert (found.digest, found.language, found.compiler) == (put.digest, "test", "test 1")
         assert (found.optimize, found.source_digest) == ("size", "sha256:00")
+        assert found.provenance() == {
+            "compiler": "test 1",
+            "optimize": "size",
+            "names": True,
+            "debug": False,
+            "options": {"standard": "c99"},
+            "source": "sha256:00",
+            "made": "2026-01-02T03:04:05+00:00",
+        }
+    assert make().provenance() is None
 
 
 def test_what_was_never_put_is_not_found(store: ArtifactStore) -> None:

@@ -14,8 +14,8 @@ from echelon.cli.parser import Usage
 from echelon.cli.terminal import Terminal
 from echelon.config import Config
 from echelon.errors import CompileError, InvalidModule
-from echelon.plugin import languages
-from echelon.plugin.artifacts import Artifact
+from echelon.plugin import languages, toolchain
+from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
 from echelon.plugin.compiler import Compiler, Delegating, Optimize
 from echelon.plugin.generator import BINARY, Generator
 from echelon.plugin.sources import WASM_MAGIC
@@ -100,10 +100,15 @@ def _is_binary(path: Path) -> bool:
 
 
 def _binary(path: Path) -> Artifact:
-    from echelon.plugin.artifacts import digest_of
-
     size = path.stat().st_size
     if size > MAX_MODULE:
         raise InvalidModule(f"{path} has {size} bytes, at most {MAX_MODULE} are accepted")
     wasm = path.read_bytes()
-    return Artifact(wasm, digest_of(wasm), BINARY)
+    digest = digest_of(wasm)
+    return _stored(digest) or Artifact(wasm, digest, BINARY)
+
+
+def _stored(digest: str) -> Artifact | None:
+    """Return a module that was compiled here before, with what is known of how."""
+    store = ArtifactStore(toolchain.home() / "artifacts")
+    return store.get(digest) if store.trusted() else None

@@ -247,6 +247,7 @@ def _answer(
         "permissions": record.permissions,
         "limits": record.limits,
         "created": record.created,
+        "provenance": record.provenance,
         "cached": cached,
         "compile_ms": compile_ms,
     }

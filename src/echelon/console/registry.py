@@ -56,6 +56,8 @@ class Record(msgspec.Struct, frozen=True):
     limits: dict[str, Any]
     paths: list[str]
     created: datetime
+    provenance: dict[str, Any] | None = None
+    """How it was compiled, as `Artifact.provenance` has it; None for a module that was sent."""
 
     @property
     def label(self) -> str:
@@ -135,6 +137,7 @@ class Registry:
             limits=limits.to_dict(),
             paths=granted_paths(permissions),
             created=datetime.now(UTC),
+            provenance=artifact.provenance(),
         )
         self._remember(artifact.digest, await self._describe(artifact.wasm))
         async with self._alone():

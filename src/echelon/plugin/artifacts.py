@@ -19,7 +19,9 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -54,6 +56,21 @@ class Artifact:
     names: bool = True
     debug: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    made: datetime | None = None
+
+    def provenance(self) -> dict[str, Any] | None:
+        """Return how the module was made, as data; None for one that was not compiled here."""
+        if not self.compiler:
+            return None
+        return {
+            "compiler": self.compiler,
+            "optimize": self.optimize,
+            "names": self.names,
+            "debug": self.debug,
+            "options": dict(self.options),
+            "source": self.source_digest,
+            "made": None if self.made is None else self.made.isoformat(timespec="seconds"),
+        }
 
 
 class _Record(msgspec.Struct):
@@ -67,6 +84,7 @@ class _Record(msgspec.Struct):
     names: bool = True
     debug: bool = False
     options: dict[str, str] = {}
+    made: datetime | None = None
 
 
 _decoder = msgspec.json.Decoder(_Record)
@@ -90,16 +108,25 @@ class ArtifactStore:
         """Make the directory, for this user alone; raises ConfigError when it cannot be trusted."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            found = self.directory.stat()
         except OSError as exc:
             raise ConfigError(
                 f"{self.directory}: cannot keep compiled modules there: {exc.strerror}"
             ) from exc
-        if os.name == "posix" and (found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022):
+        if not self.trusted():
             raise ConfigError(
                 f"{self.directory}: others may write here, so nothing in it can be trusted;"
                 f" make it yours alone: chmod 700 {self.directory}"
             )
+
+    def trusted(self) -> bool:
+        """Tell whether the directory is there, and no other user may write to it."""
+        try:
+            found = self.directory.stat()
+        except OSError:
+            return False
+        return os.name != "posix" or (
+            found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o022
+        )
 
     def get(self, digest: str) -> Artifact | None:
         """Return the module of that digest ("sha256:…"), or None when it is not (or no longer) here."""
@@ -231,6 +258,7 @@ def _encode(artifact: Artifact) -> bytes:
             artifact.names,
             artifact.debug,
             dict(artifact.options),
+            artifact.made,
         )
     )
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
@@ -255,4 +283,5 @@ def _decode(content: bytes) -> Artifact:
         names=record.names,
         debug=record.debug,
         options=record.options,
+        made=record.made,
     )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -483,6 +484,7 @@ def _artifact(compiled: Compiled, work: _Work) -> Artifact:
         names=job.names,
         debug=job.debug,
         options=job.options,
+        made=datetime.now(UTC),
     )
 
 

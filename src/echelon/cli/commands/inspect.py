@@ -101,6 +101,7 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
         "exports": [function.to_dict() | {"signature": str(function)} for function in loaded.exports()],
         "imports": [_import(item, providers) for item in info.imports],
         "permissions": needs(info),
+        "provenance": artifact.provenance(),
     }
 
 
@@ -158,6 +159,7 @@ async def _describe_component(path: Path, artifact: Artifact) -> dict[str, Any]:
             "exports": exports,
             "imports": imports,
             "permissions": component_needs(module.imports()),
+            "provenance": artifact.provenance(),
         }
 
 
@@ -231,11 +233,24 @@ def _show(found: dict[str, Any], terminal: Terminal) -> None:
     lines += _section("imports", _import_lines(found["imports"]), terminal)
     reasons = [(f"--allow-{name}", ", ".join(names)) for name, names in found["permissions"].items()]
     lines += _section("permissions it could need", table(reasons) or ["none"], terminal)
+    if found["provenance"] is not None:
+        lines += _section("compiled here", table(_made(found["provenance"])), terminal)
     terminal.page("\n".join(lines))
 
 
 def _section(title: str, items: list[str], terminal: Terminal) -> list[str]:
     return ["", terminal.paint(title, "bold", out=True), *(f"  {clean(item)}" for item in items or ["none"])]
+
+
+def _made(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    kept = [name for name in ("names", "debug") if provenance[name]]
+    chosen = [f"{name}={value}" for name, value in provenance["options"].items()]
+    return [
+        ("compiler", provenance["compiler"]),
+        ("options", ", ".join([f"optimize={provenance['optimize']}", *kept, *chosen])),
+        ("source", provenance["source"]),
+        ("made", provenance["made"] or "not known"),
+    ]
 
 
 def _import_lines(imports: list[dict[str, Any]]) -> list[str]:
