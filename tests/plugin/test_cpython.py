@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -96,20 +95,9 @@ def _hidden(): return 1
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runtime(cpython_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runtime]:
-    """A running runtime whose generator knows Python scripts."""
-    store = tmp_path_factory.mktemp("artifacts") / "store"
-    async with (
-        Generator([CPython(cpython_home)], store) as generator,
-        Runtime(generator=generator) as running,
-    ):
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def script(runtime: Runtime) -> Module:
+async def script(cpython: Runtime) -> Module:
     """The script that most tests call."""
-    return await runtime.load(SOURCE, language="cpython")
+    return await cpython.load(SOURCE, language="cpython")
 
 
 async def test_functions_have_the_types_of_their_annotations(script: Module) -> None:
@@ -177,7 +165,7 @@ async def test_an_exception_shows_the_lines_it_passed(script: Module) -> None:
     assert left.value.code == 3
 
 
-async def test_limits_hold(runtime: Runtime, script: Module) -> None:
+async def test_limits_hold(cpython: Runtime, script: Module) -> None:
     """Time, memory, output and recursion end a call with the error that says so, and keep what was printed."""
     with pytest.raises(DeadlineExceeded) as late:
         await script.call("loop", limits=Limits(time=0.3))
@@ -211,13 +199,13 @@ async def test_chance_and_time_are_those_of_the_call(script: Module) -> None:
 
 
 async def test_the_environment_is_what_was_granted(
-    runtime: Runtime, script: Module, monkeypatch: pytest.MonkeyPatch
+    cpython: Runtime, script: Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A variable is refused unless granted; `os.environ` holds what is, and what the caller of this call gives."""
     monkeypatch.setenv("SHOP", "open")
     with pytest.raises(PermissionDenied, match="--allow-env=SHOP"):
         await script.call("variable", "SHOP")
-    granted = await runtime.load(SOURCE, language="cpython", permissions=Permissions(env=["SHOP", "NONE"]))
+    granted = await cpython.load(SOURCE, language="cpython", permissions=Permissions(env=["SHOP", "NONE"]))
     assert await granted.call("variable", "SHOP") == "open"
     assert await granted.call("variable", "NONE") is None
     assert (await granted.call("environ"))["SHOP"] == "open"
@@ -225,18 +213,18 @@ async def test_the_environment_is_what_was_granted(
     assert sorted(await script.call("environ")) == ["LANG", "TZ"]
 
 
-async def test_the_store_is_used_as_granted(runtime: Runtime, script: Module, tmp_path: Path) -> None:
+async def test_the_store_is_used_as_granted(cpython: Runtime, script: Module, tmp_path: Path) -> None:
     """Reading, writing, listing and commits work on granted keys; others end the call."""
     async with open_kv(tmp_path / "app.db") as kv:
-        runtime.kv = kv
+        cpython.kv = kv
         with pytest.raises(PermissionDenied, match="kv"):
             await script.call("count")
-        granted = await runtime.load(SOURCE, language="cpython", permissions=Permissions(kv=True))
+        granted = await cpython.load(SOURCE, language="cpython", permissions=Permissions(kv=True))
         assert [await granted.call("count"), await granted.call("count")] == [1, 2]
         found, good, again, stamp = await granted.call("store")
         assert found == [[["a", 1], {"x": b"raw"}], [["a", 2], [1, 2**70]]]
         assert (good, again, stamp) == (True, False, None)
-        runtime.kv = None
+        cpython.kv = None
 
 
 async def test_requests_need_a_grant(script: Module) -> None:
@@ -250,12 +238,12 @@ async def test_coroutines_are_run(script: Module) -> None:
     assert await script.call("later", 21) == 42
 
 
-async def test_scripts_that_ask_nothing_at_their_top_are_run_once(runtime: Runtime) -> None:
+async def test_scripts_that_ask_nothing_at_their_top_are_run_once(cpython: Runtime) -> None:
     """What the top level of a script makes is kept as an image; where it asks its host, every call runs it."""
-    pure = await runtime.load(
+    pure = await cpython.load(
         "import json\nn = 0\nfor i in range(1000): n += i\ndef get(): return n", language="cpython"
     )
-    asks = await runtime.load(
+    asks = await cpython.load(
         "import random, time\nprint('top')\nstart = time.time()\nluck = random.random()\n"
         "def get(): return luck", language="cpython",
     )  # fmt: skip
@@ -268,17 +256,17 @@ async def test_scripts_that_ask_nothing_at_their_top_are_run_once(runtime: Runti
     assert await asks.call("get", seed=1) == await asks.call("get", seed=1)
 
 
-async def test_what_fails_at_the_top_fails_every_call(runtime: Runtime) -> None:
+async def test_what_fails_at_the_top_fails_every_call(cpython: Runtime) -> None:
     """A script whose top level raises can be loaded; its calls say what it raised."""
-    broken = await runtime.load("x = 1 / 0\ndef get(): return x", language="cpython")
+    broken = await cpython.load("x = 1 / 0\ndef get(): return x", language="cpython")
     for _ in range(2):
         with pytest.raises(Trap, match=r"ZeroDivisionError: division by zero \(module:1, in <module>\)"):
             await broken.call("get")
 
 
-async def test_text_that_is_run_as_code_fails_as_python_does(runtime: Runtime) -> None:
+async def test_text_that_is_run_as_code_fails_as_python_does(cpython: Runtime) -> None:
     """A syntax error in it can be caught; no file is looked for. Tracebacks have the script's lines."""
-    module = await runtime.load(
+    module = await cpython.load(
         "import traceback\n"
         "def run(text: str):\n"
         "    try:\n"
@@ -303,17 +291,17 @@ FILES = {
 }
 
 
-async def test_a_script_has_several_files(runtime: Runtime, tmp_path: Path) -> None:
+async def test_a_script_has_several_files(cpython: Runtime, tmp_path: Path) -> None:
     """Imports reach the job's files, packages with and without `__init__.py`; frames name the file."""
-    artifact = await (await runtime.generator()).compile(FILES, language="cpython")  # type: ignore[arg-type]
-    module = await runtime.load(artifact.wasm)
+    artifact = await (await cpython.generator()).compile(FILES, language="cpython")  # type: ignore[arg-type]
+    module = await cpython.load(artifact.wasm)
     assert await module.call("price", 4) == "8 €"
     with pytest.raises(Trap, match=r"KeyError: 'k' \(lib/money.py:3, in fail\)"):
         await module.call("fail")
     for path, text in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    from_folder = await runtime.load(tmp_path / "main.py", language="cpython")
+    from_folder = await cpython.load(tmp_path / "main.py", language="cpython")
     assert await from_folder.call("price", 2) == "4 €"
 
 
@@ -330,20 +318,20 @@ async def test_a_script_has_several_files(runtime: Runtime, tmp_path: Path) -> N
     ],
 )
 async def test_what_does_not_compile_is_a_diagnostic(
-    runtime: Runtime, source: str, line: int, column: int, message: str
+    cpython: Runtime, source: str, line: int, column: int, message: str
 ) -> None:
     """Diagnostics say where and why, without anything having run."""
     with pytest.raises(CompileError) as caught:
-        await runtime.load(source, language="cpython")
+        await cpython.load(source, language="cpython")
     (found,) = caught.value.diagnostics
     assert message in found.message
     assert found.line == line or not found.line
     assert not column or found.column == column
 
 
-async def test_warnings_are_kept(runtime: Runtime) -> None:
+async def test_warnings_are_kept(cpython: Runtime) -> None:
     """What the compiler of Python warns of is a diagnostic, and no error."""
-    generator = await runtime.generator()
+    generator = await cpython.generator()
     artifact = await generator.compile("def f(x):\n    return x is 'a'\n", language="cpython")
     assert [(d.line, d.severity) for d in artifact.diagnostics] == [(2, "warning")]
 
@@ -366,17 +354,17 @@ async def test_without_the_engine_it_says_what_to_type(tmp_path: Path) -> None:
             await generator.engine("sha256:" + "0" * 64)
 
 
-async def test_suffixes_stay_with_typed_python(runtime: Runtime, tmp_path: Path) -> None:
+async def test_suffixes_stay_with_typed_python(cpython: Runtime, tmp_path: Path) -> None:
     """The language is chosen by its name only."""
     assert CPython.suffixes == ()
     (tmp_path / "a.py").write_text("def f(): return 1")
-    module = await runtime.load(tmp_path / "a.py", language="cpython")
+    module = await cpython.load(tmp_path / "a.py", language="cpython")
     assert await module.call("f") == 1
 
 
-async def test_a_hostile_result_is_refused(runtime: Runtime) -> None:
+async def test_a_hostile_result_is_refused(cpython: Runtime) -> None:
     """A script that tampers with the engine's own shim hurts only itself."""
-    module = await runtime.load(
+    module = await cpython.load(
         "import sys\n"
         "def tamper(data: bytes):\n"
         "    frame = sys._getframe()\n"
@@ -392,3 +380,27 @@ async def test_a_hostile_result_is_refused(runtime: Runtime) -> None:
             assert await live.call("tamper", data) == 1
             with pytest.raises(GuestError):
                 await live.call("tamper", data)
+
+
+async def test_files_of_a_script_come_before_the_library(cpython: Runtime) -> None:
+    """A file may have a name of the library's, also of one that is imported already; the kit's is taken."""
+    files = {
+        "main.py": "import json, queue, email.message, echelon\n"
+        "def f(): return [json.mine, queue.mine, email.message.mine, callable(echelon.log)]\n",
+        "json.py": "mine = 1\n", "queue.py": "mine = 2\n", "email/message.py": "mine = 3\n",
+    }  # fmt: skip
+    generator = await cpython.generator()
+    artifact = await generator.compile(files, language="cpython")  # type: ignore[arg-type]
+    assert await (await cpython.load(artifact.wasm)).call("f") == [1, 2, 3, True]
+    with pytest.raises(CompileError, match="give this file another name"):
+        await generator.compile({"main.py": "", "echelon.py": ""}, language="cpython")  # type: ignore[arg-type]
+
+
+async def test_a_function_that_is_not_made(cpython: Runtime) -> None:
+    """What is seen in the text of a script need not be there when it has run."""
+    module = await cpython.load(
+        "if False:\n    def f(): return 1\ndef g(): pass\ng = 1\n", language="cpython"
+    )
+    for name in ("f", "g"):
+        with pytest.raises(Trap, match=f"NameError: the script has run and has no function '{name}'"):
+            await module.call(name)

@@ -41,15 +41,19 @@ class NativeCompiler:
         self._slots = asyncio.Semaphore(_CHILDREN)
         self._idle: list[_Child] = []
 
-    async def compile(self, wasm: bytes, profile: Profile, forms: Forms = ()) -> bytes:
+    async def compile(
+        self, wasm: bytes, profile: Profile, forms: Forms = (), *, seconds: float = 0.0
+    ) -> bytes:
         """Return native code; raises InvalidModule when the compiler refuses the module or gives up on it.
 
-        The module is compiled in the first of these forms that the compiler accepts, or as it is.
+        The module is compiled in the first of these forms that the compiler accepts, or as it is. It may take
+        `seconds` where that is more than usual.
         """
+        seconds = max(seconds, self._seconds)
         async with self._slots:
             child = self._idle.pop() if self._idle else await _Child.start(self._memory)
             try:
-                code = await self._run(child, wasm, profile, forms)
+                code = await self._run(child, wasm, profile, forms, seconds)
             except InvalidModule:
                 if child.alive:
                     self._idle.append(child)
@@ -66,11 +70,11 @@ class NativeCompiler:
                 await child.close()
             return code
 
-    async def _run(self, child: _Child, wasm: bytes, profile: Profile, forms: Forms) -> bytes:
+    async def _run(self, child: _Child, wasm: bytes, profile: Profile, forms: Forms, seconds: float) -> bytes:
         with tempfile.TemporaryDirectory(prefix="compile-", dir=self._directory) as folder:
             source, output = Path(folder, "module.wasm"), Path(folder, "module.cwasm")
             await asyncio.to_thread(source.write_bytes, wasm)
-            child.bound_cpu(self._seconds)
+            child.bound_cpu(seconds)
             job = {
                 "source": str(source),
                 "output": str(output),
@@ -80,17 +84,17 @@ class NativeCompiler:
                 "components": profile.components,
             }
             try:
-                answer = await asyncio.wait_for(child.ask(job), self._seconds)
+                answer = await asyncio.wait_for(child.ask(job), seconds)
             except TimeoutError:
                 child.kill()
                 raise InvalidModule(
-                    f"native compilation was stopped after {self._seconds:g} s (wasm.compile_time);"
+                    f"native compilation was stopped after {seconds:g} s (wasm.compile_time);"
                     " the module is too large or made to be slow to compile"
                 ) from None
             if answer is None:
                 child.kill()
                 raise InvalidModule(
-                    f"native compilation ran out of memory or time ({self._memory >> 20} MiB, {self._seconds:g} s:"
+                    f"native compilation ran out of memory or time ({self._memory >> 20} MiB, {seconds:g} s:"
                     " wasm.compile_memory, wasm.compile_time); the module is too large or made to be so"
                 )
             if answer["error"] is not None:

@@ -115,7 +115,8 @@ class Runtime:
         self.declared: list[Module] = []
         """The modules that are loaded when the runtime starts."""
         self._loaded: dict[str, asyncio.Task[Loaded]] = {}
-        self._engines: set[str] = set()
+        self.engines: set[str] = set()
+        """Digests of engines that a toolchain installed: they are large, and trusted to take long to compile."""
         self._pools: Pools | None = None
         self._calls: dict[int, Instance] = {}
         self.phase = Phase.STOPPED
@@ -395,7 +396,7 @@ class Runtime:
         self, wasm: bytes, digest: str, header: script.ScriptHeader | cpython.Header
     ) -> Loaded:
         engine = await (await self.generator()).engine(header.engine)
-        self._engines.add(header.engine)
+        self.engines.add(header.engine)
         loaded = await self.prepare(engine)
         try:
             if isinstance(header, cpython.Header):
@@ -434,7 +435,7 @@ class Runtime:
             raise LoadError("the runtime is closed")
         code = await self._code.get(
             loaded.wasm, loaded.digest, engine.profile, forms=loaded.forms, anew=anew,
-            installed=loaded.digest in self._engines,
+            installed=loaded.digest in self.engines,
         )  # fmt: skip
         if len(code) > _LARGE_CODE:
             return await asyncio.to_thread(loaded.link, engine, code, self._calls)

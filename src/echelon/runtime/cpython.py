@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -28,6 +28,7 @@ from echelon.errors import (
 from echelon.runtime import binary
 from echelon.runtime import cpython_values as values
 from echelon.runtime.component.instance import ComponentInstance
+from echelon.runtime.cpython_host import ASKED
 from echelon.runtime.frames import Reader, Writer
 from echelon.runtime.hosted import HostedPlan, LoadedHosted
 from echelon.runtime.limits import MIB, Limits
@@ -61,19 +62,24 @@ _EXPORTS: Final = ("open_script", "run_script", "call_script")
 _MAX_MESSAGE: Final = 4096
 
 
+_TYPE: Final = r"(option<)?(list<){0,2}(i64|f64|bool|str|bytes|json)>{0,3}"
+Type = Annotated[str, msgspec.Meta(pattern=rf"^{_TYPE}\Z")]
+Result = Annotated[str, msgspec.Meta(pattern=rf"^({_TYPE}|none)\Z")]
+
+
 class Param(msgspec.Struct, forbid_unknown_fields=True):
     """One parameter of a function of a script."""
 
     name: str
-    type: str
+    type: Type
 
 
 class Export(msgspec.Struct, forbid_unknown_fields=True):
     """A function of a script; `required` of its parameters have no default, `more` says that it takes any number."""
 
     params: list[Param]
-    result: str
-    required: int
+    result: Result
+    required: Annotated[int, msgspec.Meta(ge=0)]
     more: bool
 
 
@@ -150,11 +156,12 @@ class LoadedPython(LoadedHosted):
         before = memory.read(0, memory.size)
         try:
             await self.invoke(engine, "open_script", self.code)
-            image, asked = compare(before, memory, _OPENED, MAX_IMAGE), call.host_calls
+            image, calls = compare(before, memory, _OPENED, MAX_IMAGE), call.host_calls
             await self._run(engine)
         except (GuestError, PermissionDenied):  # calls will say so
             return image
-        return image if call.host_calls != asked else compare(before, memory, 0, MAX_IMAGE) or image
+        asked = call.host_calls - calls - call.state.get(ASKED, 0)
+        return image if asked else compare(before, memory, 0, MAX_IMAGE) or image
 
     async def begin(self, instance: Instance) -> ComponentInstance:
         """Bring the script into an instance, unless it is there; raises what its top level raises."""

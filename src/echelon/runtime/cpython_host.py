@@ -7,9 +7,13 @@ syntax error, to show the line; names such as `<string>` are none, and looking f
 
 from __future__ import annotations
 
+import contextlib
 import re
+import zoneinfo
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -21,6 +25,7 @@ from echelon.runtime.component.host_import import HostImport
 from echelon.runtime.component.wasi.provider import Wasi02
 from echelon.runtime.component.wasi.state import WasiCall
 from echelon.runtime.host import Call
+from echelon.runtime.limits import KIB
 from echelon.runtime.wasi_abi import Errno, WasiError
 from echelon.runtime.wasi_paths import Files
 
@@ -31,9 +36,15 @@ MARK: Final = "echelon:cpython-engine"
 """The custom section at the end of an engine, by which it is known."""
 
 _INTERFACE: Final = re.compile(r"echelon:cpython/host@1\.\d+\.\d+")
-_LOG, _WRITE, _SEED = range(3)
+_LOG, _WRITE, _SEED, _ZONE = range(4)
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _MAX_SEED: Final = 4096
+_MAX_ZONE: Final = 64 * KIB
+_ZONE_NAME: Final = re.compile(r"[A-Z][A-Za-z0-9_+-]{0,40}(/[A-Z][A-Za-z0-9_+-]{0,40}){0,2}")
+"""Names of the time zone database. Others in its folder tell of this machine (`localtime`), or are copies."""
+
+ASKED: Final = "echelon.cpython.asked"
+"""Where the state of a call counts what was asked of the host that is the same for every call."""
 
 
 _NO_SURROUNDINGS: Final = {
@@ -114,8 +125,26 @@ def _tell(call: Call, operation: int, extra: int, content: bytes) -> bytes:
         call.log(_LEVELS[extra % len(_LEVELS)], content.decode("utf-8", "replace"))
     elif operation == _SEED:
         return call.environment.random(min(extra, _MAX_SEED))
+    elif operation == _ZONE:
+        call.state[ASKED] = call.state.get(ASKED, 0) + 1
+        return _zone(content.decode("ascii", "replace"))
     else:
         raise GuestError(f"the script's engine asked for {operation}, which its host does not know")
+    return b""
+
+
+@lru_cache(64)
+def _zone(name: str) -> bytes:
+    """Return the rules of a time zone as the system, or the package `tzdata`, has them; nothing when it has none."""
+    if not _ZONE_NAME.fullmatch(name):
+        return b""
+    for folder in zoneinfo.TZPATH:
+        with contextlib.suppress(OSError), Path(folder, name).open("rb") as file:
+            content = file.read(_MAX_ZONE)
+            if content.startswith(b"TZif"):
+                return content
+    with contextlib.suppress(OSError, ImportError):
+        return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
     return b""
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from echelon.runtime.code_cache import CodeCache, private_directory
 from echelon.runtime.compile_process import Forms, NativeCompiler
 from echelon.runtime.engine import Profile
 from echelon.runtime.settings import RuntimeSettings
+
+INSTALLED_SECONDS: Final = 600.0
+"""What the native compilation of an installed engine may take: megabytes of code, on whatever machine this is."""
 
 
 class NativeCode:
@@ -39,7 +43,7 @@ class NativeCode:
         """Return native code; with `anew` what is cached is of no use. Raises InvalidModule.
 
         It is compiled in the first of these forms that the engine accepts, or as it is. The code of what is `installed`
-        may also be where installing it left it, in the usual directory.
+        may also be where installing it left it, in the usual directory, and may take longer to compile.
         """
         cache, key = self._cache, profile.code_key()
         if anew:
@@ -52,7 +56,8 @@ class NativeCode:
             if code is None and installed and not anew:
                 code = await asyncio.to_thread(self._usual_code, key, digest)
             if code is None:
-                code = await self._compiler.compile(wasm, profile, forms)
+                seconds = INSTALLED_SECONDS if installed else 0.0
+                code = await self._compiler.compile(wasm, profile, forms, seconds=seconds)
                 self.compiled += 1
                 await asyncio.to_thread(cache.write, key, digest, code)
             return code

@@ -34,6 +34,7 @@ _FILES: Final = {
     "kit": "echelon",
     "wire": "echelon_wire",
     "library": "echelon_library",
+    "surroundings": "echelon_surroundings",
     "checking": "echelon_checking",
 }
 """The files of the guest, and the modules that they are in the engine."""
@@ -110,9 +111,10 @@ def _write_sources(place: Path) -> None:
 
 async def _compile(engine: Path) -> None:
     """Leave the engine's native code where runtimes look for it, so that the first call need not wait for it."""
-    from echelon.runtime.core import Runtime  # which needs the engine of WebAssembly
+    from echelon.runtime.core import Runtime, RuntimeSettings  # which needs the engine of WebAssembly
+    from echelon.runtime.native_code import INSTALLED_SECONDS
 
-    async with Runtime() as runtime:
+    async with Runtime(RuntimeSettings(compile_time=INSTALLED_SECONDS)) as runtime:
         await runtime.load(engine)
 
 

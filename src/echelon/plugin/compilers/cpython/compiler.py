@@ -120,6 +120,7 @@ class CPython(Compiler):
             content, digest = await asyncio.to_thread(_engine, found.directory(self._home) / found.marker)
             if self._module is None:
                 runtime = Runtime(self._settings)
+                runtime.engines.add(digest)
                 await runtime.start()
                 self._runtime = runtime
                 self._module = await runtime.load(content, name="cpython", limits=_LIMITS)

@@ -20,6 +20,15 @@ def check(entry: str, texts: dict[str, str]) -> tuple[dict[str, Any], bytes]:
     problems: list[dict[str, Any]] = []
     codes: dict[str, CodeType] = {}
     for path, text in texts.items():
+        if path != entry and path.partition("/")[0] in ("echelon", "echelon.py"):
+            note(
+                problems,
+                path,
+                "error",
+                0,
+                0,
+                "the module `echelon` is the kit's; give this file another name",
+            )
         if path == entry or path.endswith(".py"):
             code = _compile(path, text, problems)
             if code is not None:
@@ -31,26 +40,35 @@ def check(entry: str, texts: dict[str, str]) -> tuple[dict[str, Any], bytes]:
     return found, marshal.dumps((entry, codes, texts))
 
 
-def _compile(path: str, text: str, problems: list[dict[str, Any]]) -> CodeType | None:
-    def note(severity: str, line: int | None, column: int | None, message: str) -> None:
-        problems.append(
-            {"file": path, "severity": severity, "line": max(0, line or 0), "column": max(0, column or 0),
-             "message": message[:_LONGEST]}
-        )  # fmt: skip
+def note(
+    problems: list[dict[str, Any]],
+    path: str,
+    severity: str,
+    line: int | None,
+    column: int | None,
+    message: str,
+) -> None:
+    """Add a diagnostic; 0 stands for a place that is not known."""
+    place = {"line": max(0, line or 0), "column": max(0, column or 0)}
+    problems.append({"file": path, "severity": severity, "message": message[:_LONGEST], **place})
 
+
+def _compile(path: str, text: str, problems: list[dict[str, Any]]) -> CodeType | None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         code = None
         try:
             code = compile(text, f"<{path}>", "exec", dont_inherit=True)
         except SyntaxError as exc:
-            note("error", exc.lineno, exc.offset, f"{type(exc).__name__}: {exc.msg}")
+            note(problems, path, "error", exc.lineno, exc.offset, f"{type(exc).__name__}: {exc.msg}")
         except (RecursionError, MemoryError):
-            note("error", 0, 0, "the source is nested too deeply, or too large, to be compiled")
+            note(
+                problems, path, "error", 0, 0, "the source is nested too deeply, or too large, to be compiled"
+            )
         except ValueError as exc:
-            note("error", 0, 0, f"ValueError: {exc}")
+            note(problems, path, "error", 0, 0, f"ValueError: {exc}")
     for item in seen:
-        note("warning", item.lineno, 1, f"{item.category.__name__}: {item.message}")
+        note(problems, path, "warning", item.lineno, 1, f"{item.category.__name__}: {item.message}")
     return code
 
 

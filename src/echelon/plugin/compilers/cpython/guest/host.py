@@ -23,6 +23,7 @@ from typing import Any
 
 import echelon_checking as checking  # type: ignore[import-not-found]  # its name in the engine
 import echelon_library as library  # type: ignore[import-not-found]  # its name in the engine
+import echelon_surroundings as surroundings  # type: ignore[import-not-found]  # its name in the engine
 import echelon_wire as wire  # type: ignore[import-not-found]  # its name in the engine
 import wit_world  # type: ignore[import-not-found]  # made when the engine is built
 
@@ -38,7 +39,7 @@ pprint queue random re reprlib secrets shlex statistics string string.templateli
 traceback types typing unicodedata unittest.mock urllib.parse urllib.request urllib.robotparser uuid warnings weakref
 xml.etree.ElementTree zlib zoneinfo
 """
-_OWN = ("app", "echelon_checking", "echelon_library", "wit_world")
+_OWN = ("app", "echelon_checking", "echelon_library", "echelon_surroundings", "wit_world")
 _MOST_FRAMES = 64
 _FLUSHED_LINES = 64
 
@@ -166,15 +167,8 @@ def failure(exc: BaseException) -> bytes:
 
 
 def settle(value: Any) -> Any:
-    """Return the result of a coroutine; everything that the host is asked answers before it returns."""
-    if not inspect.iscoroutine(value):
-        return value
-    try:
-        value.send(None)
-    except StopIteration as end:
-        return end.value
-    value.close()
-    raise RuntimeError("the function awaits something that no event loop is there for; use asyncio.run()")
+    """Return the result of a coroutine; tasks it leaves behind go on with the next call of a kept instance."""
+    return loop.run_until_complete(value) if inspect.iscoroutine(value) else value
 
 
 def answer(content: bytes) -> bytes:
@@ -182,7 +176,7 @@ def answer(content: bytes) -> bytes:
     (size,) = struct.unpack_from("<I", content)
     method, path, query, headers = json.loads(content[4 : 4 + size])
     request = kit.Request(method, path, query, kit.Headers(headers), content[4 + size :])
-    found = settle(script["handle"](request))
+    found = settle(function("handle")(request))
     if not isinstance(found, kit.Response):
         plain = isinstance(found, str | bytes)
         found = kit.Response(found) if plain else kit.Response.json(found)
@@ -199,9 +193,17 @@ def call(content: bytes) -> bytes:
         return answer(rest)
     if kind == wire.TEXT:
         name, _, text = rest.partition(b"\0")
-        return encoded(settle(script[name.decode()](text.decode())))
+        return encoded(settle(function(name.decode())(text.decode())))
     name, arguments = wire.decode(content)
-    return encoded(settle(script[name](*arguments)))
+    return encoded(settle(function(name)(*arguments)))
+
+
+def function(name: str) -> Any:
+    """Return a function of the script, which was seen in its text and may be gone, or never have been made."""
+    found = script.get(name)
+    if not callable(found):
+        raise NameError(f"the script has run and has no function {name!r}")
+    return found
 
 
 def encoded(value: Any) -> bytes:
@@ -230,7 +232,7 @@ class WitWorld(wit_world.WitWorld):  # type: ignore[misc]
         environ.forget()
         chance.reset()
         sys.stdout, sys.stderr = outputs
-        vars(sys).update(__stdout__=outputs[0], __stderr__=outputs[1])
+        vars(sys).update(__stdout__=outputs[0], __stderr__=outputs[1], argv=[files.entry])
 
     def check_script(self, content: bytes) -> bytes:
         found, code = checking.check(*json.loads(content))
@@ -268,17 +270,18 @@ def failed(exc: BaseException) -> bytes:
 
 
 chance, environ, outputs = Chance(), Environ(), (open_output(1), open_output(2))
+loop = surroundings.Loop()
 
 
 def build() -> None:
     """Bring everything to where a script begins."""
     for name in _AT_ONCE.split():
         importlib.import_module(name)
+    surroundings.settle()
     library.install(files, "/python")
     sys.modules["echelon.guest"] = sys.modules["echelon"]
     vars(echelon)["guest"] = echelon
     vars(os)["environ"] = environ
-    sys.argv[:] = [""]
     chance.reset()
     gc.collect()
     gc.freeze()

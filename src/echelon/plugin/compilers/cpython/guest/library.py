@@ -77,6 +77,10 @@ class Files:
 
     def open(self, entry: str, codes: dict[str, CodeType], texts: dict[str, str]) -> None:
         self.entry, self.codes, self.texts = entry, codes, texts
+        own = {path.partition("/")[0].removesuffix(".py") for path in codes if path != entry}
+        for name in own - set(sys.builtin_module_names):
+            if name in sys.modules and FrozenImporter.find_spec(name) is None:
+                _forget(name)
         for path, text in texts.items():
             linecache.cache[f"<{path}>"] = (len(text), None, text.splitlines(keepends=True), path)
 
@@ -109,6 +113,12 @@ class Files:
     def get_source(self, name: str) -> str | None:
         spec = self.find_spec(name)
         return None if spec is None or spec.origin is None else self.texts.get(spec.origin)
+
+
+def _forget(package: str) -> None:
+    """Have a module and those below it imported anew, for a script that has its own of that name."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
 
 
 def _lines(filename: str, _globals: object = None) -> list[str]:

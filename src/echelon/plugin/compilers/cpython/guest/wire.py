@@ -13,7 +13,7 @@ from typing import Any
 from wit_world.imports import host  # type: ignore[import-not-found]  # made when the engine is built
 
 JSON, SPECIAL, TEXT, BYTES = b"0", b"1", b"4", b"5"
-LOG, WRITE, SEED = range(3)
+LOG, WRITE, SEED, ZONE = range(4)
 _MARKS = ("$bytes", "$dict")
 _DEEPEST = 200
 
