@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from echelon.errors import EchelonError, Trap
+from echelon.plugin.generator import Generator
 from echelon.runtime import binary, native
 from echelon.runtime.core import Runtime, RuntimeSettings
 from echelon.runtime.limits import MIB, Limits
@@ -146,13 +147,16 @@ class Stage:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, cache: Path, **settings: Any) -> AsyncIterator[Stage]:
+    async def open(
+        cls, cache: Path, generator: Generator | None = None, **settings: Any
+    ) -> AsyncIterator[Stage]:
         """Start a small runtime; fails when threads or descriptors are left after it has been closed."""
         before = Footprint.take()
         size: dict[str, Any] = {
             "instances": 16, "queue": 100, "threads": 2, "compile_time": 3.0, "compile_memory": 1024 * MIB,
         }  # fmt: skip
-        async with Runtime(RuntimeSettings(cache=cache, **(size | settings))) as runtime:
+        options = RuntimeSettings(cache=cache, **(size | settings))
+        async with Runtime(options, generator=generator) as runtime:
             yield cls(runtime, await runtime.load(wat(ADD), name="neighbour"))
         gc.collect()
         back = await until(lambda: Footprint.take() == before)
