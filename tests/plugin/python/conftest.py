@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 import types
@@ -46,7 +47,7 @@ class Both:
 
     def expected(self, function: str, *args: Any) -> Any:
         try:
-            return plain(getattr(self.python, function)(*args))
+            return plain(getattr(self.python, function)(*copy.deepcopy(args)))
         except Exception as exc:
             return outcome(exc)
 

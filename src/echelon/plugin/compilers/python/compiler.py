@@ -22,6 +22,8 @@ from echelon.plugin.compilers.python.library_code import Library, library
 from echelon.plugin.compilers.python.linking import Linker
 from echelon.plugin.compilers.python.tree import Expr, Function
 from echelon.plugin.compilers.python.types import settle
+from echelon.runtime.linear import ALLOCATE
+from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature
 
 NAME: Final = "python"
@@ -92,18 +94,26 @@ class _Build:
     def build(self, name: str) -> Translation:
         program = self._program
         _mark_catchable(program.order)
-        signatures = {}
+        signatures: dict[str, Signed] = {}
         exports: dict[str, Function | str] = {}
+        warnings = []
+        made = crossing.Crossing()
         for function in program.functions.values():
-            signed = None if function.name.startswith("_") else crossing.signed(function)
-            if signed is not None:
-                signatures[function.name] = signed
-                exports[function.name] = crossing.export(function)
+            if function.name.startswith("_"):
+                continue
+            signed = crossing.signed(function)
+            if isinstance(signed, str):
+                message = f"{function.name}() is not exported: {signed}, which cannot cross the boundary"
+                warnings.append(Diagnostic(function.line, 1, "warning", message, name))
+                continue
+            signatures[function.name] = signed
+            exports[function.name] = made.export(function)
+        if any(map(crossing.needs_memory, signatures.values())):
+            exports[ALLOCATE] = crossing.export_allocate()
         kinds = [*(kind.__name__ for kind in BUILTIN), *program.exceptions]
-        linker = Linker(self._emit, self._library.code, kinds)
-        linked = linker.link(exports, name)
+        linked = Linker(self._emit, self._library.code, kinds).link(exports, name)
         signature = Signature("linear", NAME, signatures)
-        return Translation(linked.wasm, (), signature, linked.lines, _shown(program))
+        return Translation(linked.wasm, tuple(warnings), signature, linked.lines, _shown(program))
 
     def expand(self, node: Expr) -> Expr:
         return self._derivation.expand(node)

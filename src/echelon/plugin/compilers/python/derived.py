@@ -285,8 +285,6 @@ class Derivation:
             return [Return(library("lists.show", STR, a, self._show_words(kind.args[0])))]
         if kind.kind == "dict":
             return [Return(library("dicts.show", STR, a, *(self._show_words(arg) for arg in kind.args)))]
-        if kind.kind == "set":
-            return [Return(library("sets.show", STR, a, self._show_words(kind.args[0])))]
         if kind.kind == "optional":
             inner = kind.args[0]
             return [

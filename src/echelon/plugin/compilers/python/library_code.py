@@ -53,6 +53,9 @@ class Library:
         results = () if source.result == PLAIN["None"] else (source.result.core,)
         return tuple(kind.core for kind in source.params), results
 
+    def params(self, key: str) -> tuple[Type, ...]:
+        return self._source(key).params
+
     def result(self, key: str) -> Type:
         return self._source(key).result
 

@@ -183,7 +183,7 @@ def _sum(scope: Scope, node: ast.Call, expected: Type | None) -> Expr:
             return [Let(total[0], wasm(op.F64_ADD, FLOAT, local(total[0]), value, line=node.lineno))]
         return [Let(total[0], Expr("add", INT, (local(total[0]), value), None, node.lineno))]
 
-    body = loops.fold(scope, node.args[0], step)
+    body = loops.fold(scope, node.args[0], step, unordered=True)
     made = find(total[0].type)
     begin = start if start is not None else integer(0)
     first: list[Stmt] = [Let(total[0], as_float(begin) if made == FLOAT else as_int(begin))]
@@ -221,7 +221,7 @@ def _quantifier(stops_at: bool) -> Callable[..., Expr]:
         if isinstance(argument, ast.GeneratorExp) and len(argument.generators) > 1:
             # leaving one loop of several: the others are left by what they test
             return _nested_quantifier(scope, node, argument, stops_at)
-        body = loops.fold(scope, argument, step)
+        body = loops.fold(scope, argument, step, unordered=True)
         return Expr("block", BOOL, (local(found),), [Let(found, truth(not stops_at)), *body], node.lineno)
 
     return check
@@ -419,7 +419,7 @@ def _set(scope: Scope, node: ast.Call, expected: Type | None) -> Expr:
             loops.require_key(item, at)
             return [loops.put(scope, local(held), kind, value, None)]
 
-        body += loops.fold(scope, node.args[0], step)
+        body += loops.fold(scope, node.args[0], step, unordered=True)
     return Expr("block", kind, (local(held),), body, node.lineno)
 
 

@@ -7,12 +7,11 @@ import re
 from typing import Final
 
 from echelon.plugin.compilers.python import derived
-from echelon.plugin.compilers.python.checking.scope import Scope, as_int
+from echelon.plugin.compilers.python.checking.scope import Scope, as_float, as_int
 from echelon.plugin.compilers.python.checking.source import refuse
-from echelon.plugin.compilers.python.tree import Do, Expr, library, text
+from echelon.plugin.compilers.python.format_spec import FormatSpec, read_spec
+from echelon.plugin.compilers.python.tree import Do, Expr, Let, integer, library, local, text, truth
 from echelon.plugin.compilers.python.types import BOOL, FLOAT, INT, STR, find
-
-_SPEC: Final = re.compile(r"(?:.?[<>=^])?[-+ ]?z?#?0?\d*[_,]?(?:\.\d+)?[bcdeEfFgGnosxX%]?", re.DOTALL)
 
 
 def to_text(scope: Scope, value: Expr, node: ast.AST) -> Expr:
@@ -55,6 +54,8 @@ def _require_shown(scope: Scope, value: Expr, node: ast.AST) -> None:
     seen = set()
     while kinds:
         kind = find(kinds.pop())
+        if kind.kind == "set":
+            refuse(node, "a set is shown, whose order is CPython's own", "show sorted(…) of it")
         if kind.struct is not None and kind.struct.name not in seen:
             seen.add(kind.struct.name)
             own = (kind.struct.name, "__repr__") in scope.program.methods
@@ -100,16 +101,93 @@ def formatted(scope: Scope, part: ast.FormattedValue) -> Expr:
         return to_text(scope, value, part.value)
     if not isinstance(part.format_spec, ast.JoinedStr):
         refuse(part, "this format cannot be compiled")
-    spec = joined(scope, part.format_spec)
     kind = find(value.type)
-    if spec.op == "text" and not _SPEC.fullmatch(spec.data):
-        refuse(part.format_spec, f"the format {spec.data!r} is not known")
-    if kind == FLOAT:
-        return library("formatting.format_float", STR, value, spec, line=part.lineno)
-    if kind in (INT, BOOL):
-        return library("formatting.format_int", STR, as_int(value), spec, line=part.lineno)
-    if kind == STR:
-        return library("formatting.format_text", STR, value, spec, line=part.lineno)
     if kind.kind == "exception":
-        return library("formatting.format_text", STR, to_text(scope, value, part), spec, line=part.lineno)
-    refuse(part, f"{kind} is formatted with a specification", "write !s or !r before the colon")
+        value, kind = to_text(scope, value, part), STR
+    if kind not in (INT, FLOAT, BOOL, STR):
+        refuse(part, f"{kind} is formatted with a specification", "write !s or !r before the colon")
+    return _with_spec(scope, part, as_int(value), part.format_spec)
+
+
+_MARK: Final = 77000
+"""Begins the numbers that stand for values while a specification is read."""
+
+
+def _with_spec(scope: Scope, part: ast.FormattedValue, value: Expr, node: ast.JoinedStr) -> Expr:
+    """Return a value formatted; width and precision of the specification may be values themselves."""
+    written = ""
+    values: list[Expr] = []
+    for piece in node.values:
+        if isinstance(piece, ast.Constant):
+            written += str(piece.value)
+        elif isinstance(piece, ast.FormattedValue) and piece.format_spec is None and piece.conversion == -1:
+            written += str(_MARK + len(values))
+            values.append(scope.check_int(piece.value))
+        else:
+            refuse(
+                node, "this format cannot be compiled", "put only integers into it, for width and precision"
+            )
+    kind = find(value.type)
+    try:
+        spec = read_spec(written, kind.kind)
+    except ValueError as exc:
+        refuse(node, str(exc), "write a format that Python has for such values")
+    held = [scope.temporary(INT) for _ in values]
+    kept = scope.temporary(value.type)
+
+    def number(value: int) -> Expr:
+        if _MARK <= value < _MARK + len(values):
+            used.add(value - _MARK)
+            return local(held[value - _MARK])
+        return integer(value)
+
+    used: set[int] = set()
+    width, precision = number(spec.width), number(spec.precision)
+    if precision.op != "int":
+        precision = library("formatting.require_precision", INT, precision, line=part.lineno)
+    if len(used) != len(values):
+        refuse(node, "this format cannot be compiled", "put only integers into it, for width and precision")
+    if values and not _SIMPLE.fullmatch(written):
+        refuse(
+            node,
+            "this format has values behind a sign, # or 0",
+            "leave these out, or write the width as it is",
+        )
+    result = _formatted(local(kept), spec, width, precision, part.lineno)
+    before = [Let(kept, value), *(Let(variable, given) for variable, given in zip(held, values, strict=True))]
+    return Expr("block", STR, (result,), before, part.lineno)
+
+
+_SIMPLE: Final = re.compile(r"(?:.?[<>=^])?(?:\d+)?[_,]?(?:\.\d+)?.?", re.DOTALL)
+
+
+def _formatted(value: Expr, spec: FormatSpec, width: Expr, precision: Expr, line: int) -> Expr:
+    letters = [integer(ord(letter) if letter else 0) for letter in (spec.fill, spec.align, spec.group)]
+    filling, align, group = letters
+    kind = find(value.type)
+    if kind == STR:
+        return library("formatting.format_text", STR, value, precision, width, filling, align, line=line)
+    sign = integer(0 if spec.sign == "-" else ord(spec.sign))
+    alternate, zeros = truth(spec.alternate), truth(spec.zero_width > 0)
+    if kind == INT and spec.kind in ("", "b", "d", "o", "x", "X"):
+        letter = integer(ord(spec.kind or "d"))
+        return library(
+            "formatting.format_int",
+            STR,
+            value,
+            letter,
+            sign,
+            alternate,
+            group,
+            zeros,
+            width,
+            filling,
+            align,
+            line=line,
+        )
+    if kind == INT:
+        value = as_float(value)
+    return library(
+        "formatting.format_float", STR, value, integer(ord(spec.kind) if spec.kind else 0), precision, sign,
+        truth(spec.upper), alternate, group, zeros, width, filling, align, line=line,
+    )  # fmt: skip

@@ -23,12 +23,12 @@ from echelon.plugin.compilers.python.tree import (
     integer,
     library,
     local,
-    truth,
     wasm,
 )
 from echelon.plugin.compilers.python.types import (
     BOOL,
     BYTES,
+    FLOAT,
     INT,
     NONE,
     STR,
@@ -60,13 +60,16 @@ class Iteration:
     range: tuple[Expr, Expr, int] | None = None
 
 
-def iteration(scope: Scope, node: ast.expr) -> Iteration:
-    """Return how an expression is iterated; raises Refusal."""
+def iteration(scope: Scope, node: ast.expr, *, unordered: bool = False) -> Iteration:
+    """Return how an expression is iterated; a set only where its order makes no difference. Raises Refusal."""
     if isinstance(node, ast.Call):
         found = _of_call(scope, node)
         if found is not None:
             return found
-    return over(scope, scope.check(node), node)
+    value = scope.check(node)
+    if unordered and find(value.type).kind == "set" and find(find(value.type).args[0]) != FLOAT:
+        value = library("sets.to_list", list_of(find(value.type).args[0]), value)
+    return over(scope, value, node)
 
 
 def over(scope: Scope, value: Expr, node: ast.AST) -> Iteration:
@@ -85,8 +88,10 @@ def over(scope: Scope, value: Expr, node: ast.AST) -> Iteration:
         return _indexed(scope, value, lambda held, at: library("texts.item_at", STR, held, at), STR)
     if kind == BYTES:
         return _indexed(scope, value, lambda held, at: library("octets.item_at", INT, held, at), INT)
-    if kind.kind in ("dict", "set"):
-        return _entries(scope, value, "keys", node)
+    if kind.kind == "dict":
+        return _entries(scope, value, "keys")
+    if kind.kind == "set":
+        refuse(node, "a set is iterated, whose order is CPython's own", "iterate sorted(…) of it")
     hint = {"optional": "check `is not None` first", "hole": "annotate the variable that it comes from"}
     refuse(node, f"{kind} cannot be iterated", hint.get(kind.kind, ""))
 
@@ -114,11 +119,9 @@ def _advance(at: Variable, step: int) -> Stmt:
     return Let(at, Expr("add", INT, (local(at), integer(step)), "fits"))
 
 
-def _entries(scope: Scope, value: Expr, what: str, node: ast.AST) -> Iteration:
+def _entries(scope: Scope, value: Expr, what: str) -> Iteration:
     """Iterate the entries of a dict; one that changes its size meanwhile raises RuntimeError."""
     kind = find(value.type)
-    if kind.kind == "set":
-        value = library("sets.in_order", value.type, value)
     held, at, size = scope.temporary(kind, "in"), scope.temporary(INT, "at"), scope.temporary(INT, "size")
     setup: list[Stmt] = [
         Let(held, value),
@@ -143,7 +146,7 @@ def _of_call(scope: Scope, node: ast.Call) -> Iteration | None:
     if isinstance(function, ast.Attribute) and function.attr in ("items", "keys", "values") and not node.args:
         value = scope.check(function.value)
         if find(value.type).kind == "dict":
-            return _entries(scope, value, function.attr, node)
+            return _entries(scope, value, function.attr)
         return None
     if (
         not isinstance(function, ast.Name)
@@ -507,15 +510,19 @@ def fold(
     scope: Scope,
     node: ast.expr,
     step: Callable[[Expr, ast.AST], list[Stmt]],
-    setup: Callable[[Type], list[Stmt]] | None = None,
+    *,
+    unordered: bool = False,
 ) -> list[Stmt]:
-    """Return loops that do something with each item of an argument; a generator is not made into a list."""
+    """Return loops that do something with each item of an argument; a generator is not made into a list.
+
+    `unordered` says that the order of items makes no difference, so that sets will do.
+    """
     if isinstance(node, ast.GeneratorExp):
         generator = node
         return comprehend(
             scope, generator.generators, lambda: step(scope.check(generator.elt), generator.elt)
         )
-    found = iteration(scope, node)
+    found = iteration(scope, node, unordered=unordered)
     if found.range is not None:
         variable = scope.temporary(INT)
         counter, limit = scope.temporary(INT), scope.temporary(INT)
@@ -537,7 +544,3 @@ def fold(
         *found.setup,
         While(found.test, step(found.value, node), [], found.step, getattr(node, "lineno", 0)),
     ]
-
-
-def always() -> Expr:
-    return truth(True)

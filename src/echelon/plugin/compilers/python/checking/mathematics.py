@@ -78,7 +78,14 @@ def call(scope: Scope, node: ast.Call, name: str) -> Expr:
             f"math.{name}() with {len(values)} arguments cannot be compiled exactly",
             "the page docs/python.md lists those that can",
         )
-    return library(found, FLOAT, *(as_float(value) for value in values), line=line)
+    params = scope.program.library_params(found)
+    for value, arg, kind in zip(values, node.args, params, strict=True):
+        if kind == INT and find(value.type) == FLOAT:
+            refuse(arg, f"math.{name}() takes an integer here")
+    given = (
+        as_int(value) if kind == INT else as_float(value) for value, kind in zip(values, params, strict=True)
+    )
+    return library(found, scope.program.library_result(found, node), *given, line=line)
 
 
 def _count(node: ast.Call, name: str, values: list[Expr], count: int) -> None:

@@ -46,8 +46,9 @@ _STR: Final[dict[str, tuple[str, Type, tuple[tuple[Type, object], ...]]]] = {
     "isdigit": ("texts.is_digit", BOOL, ()), "isalpha": ("texts.is_alpha", BOOL, ()),
     "isalnum": ("texts.is_alnum", BOOL, ()), "isspace": ("texts.is_space", BOOL, ()),
     "isupper": ("texts.is_upper", BOOL, ()), "islower": ("texts.is_lower", BOOL, ()),
-    "isnumeric": ("texts.is_digit", BOOL, ()), "isdecimal": ("texts.is_digit", BOOL, ()),
-    "isascii": ("texts.is_ascii", BOOL, ()),
+    "isnumeric": ("texts.is_numeric", BOOL, ()), "isdecimal": ("texts.is_decimal", BOOL, ()),
+    "isascii": ("texts.is_ascii", BOOL, ()), "isprintable": ("texts.is_printable", BOOL, ()),
+    "istitle": ("texts.is_title", BOOL, ()),
     "splitlines": ("texts.split_lines", TEXTS, ()),
     "removeprefix": ("texts.remove_prefix", STR, ((STR, ...),)),
     "removesuffix": ("texts.remove_suffix", STR, ((STR, ...),)),
@@ -359,7 +360,11 @@ def _update(scope: Scope, node: ast.Call, value: Expr) -> Expr:
         return [loops.put(scope, local(held), kind, scope.coerce(item, kind.args[0], at), None)]
 
     return Expr(
-        "block", NONE, (nothing(),), [Let(held, value), *loops.fold(scope, node.args[0], step)], node.lineno
+        "block",
+        NONE,
+        (nothing(),),
+        [Let(held, value), *loops.fold(scope, node.args[0], step, unordered=True)],
+        node.lineno,
     )
 
 

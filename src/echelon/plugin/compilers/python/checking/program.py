@@ -31,7 +31,9 @@ class Signatures(Protocol):
 
     def has(self, key: str) -> bool: ...
 
-    def cores(self, key: str) -> tuple[tuple[int, ...], tuple[int, ...]]: ...
+    def params(self, key: str) -> tuple[Type, ...]: ...
+
+    def result(self, key: str) -> Type: ...
 
 
 class Program:
@@ -315,8 +317,16 @@ class Program:
 
     def library_math(self, name: str, count: int) -> str:
         """Return the key of a function of `math`, "" where the library has none that takes so many arguments."""
-        key = f"mathematics.{name}"
-        return key if self._library.has(key) and len(self._library.cores(key)[0]) == count else ""
+        for key in (f"mathematics.{name}", f"mathematics.{name}_{count}"):
+            if self._library.has(key) and len(self._library.params(key)) == count:
+                return key
+        return ""
+
+    def library_params(self, key: str) -> tuple[Type, ...]:
+        return self._library.params(key)
+
+    def library_result(self, key: str, _node: ast.AST) -> Type:
+        return self._library.result(key)
 
     def hint_for(self, name: str) -> str:
         """Return what may have been meant by a name that is not known."""
@@ -324,9 +334,6 @@ class Program:
         if name in self._aliases:
             return f"{name} is the name of a type"
         return _near(name, known)
-
-    def library_result(self, key: str, node: ast.AST) -> Type:
-        refuse(node, f"the function {key} is not known here")
 
     def kit_call(self, _scope: Scope, node: ast.Call, module: str, name: str) -> Expr:
         refuse(node.func, f"{module}.{name}() cannot be compiled")

@@ -58,7 +58,7 @@ HOSTS: Final[dict[str, tuple[str, str, tuple[int, ...], tuple[int, ...]]]] = {
 def name(scope: Scope, node: ast.Name) -> Expr | None:
     """Return a constant of a file of the library."""
     value = scope.program.namespace.get(node.id)
-    if isinstance(value, intrinsics.Table):
+    if isinstance(value, intrinsics.Table | intrinsics.Later):
         return Expr("static", INT, (), value.content, node.lineno)
     if isinstance(value, intrinsics.Text):
         return Expr("text", INT, (), value.content, node.lineno)
@@ -116,6 +116,8 @@ def _intrinsic(scope: Scope, node: ast.Call, function: str, args: list[Expr]) ->
     if function in ("call_test", "call_word"):
         kind = BOOL if function == "call_test" else INT
         return Expr("through", kind, tuple(args), None, line)
+    if function == "size_of":
+        return integer(len(args[0].data), line)
     if function == "character_table":
         return Expr("characters", INT, (), None, line)
     if function == "exception_names":

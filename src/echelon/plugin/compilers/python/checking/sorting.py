@@ -142,7 +142,7 @@ def extreme_of(
             update.append(Let(state["key"], other))
         return [*body, If(better, update)]
 
-    loop = loops.fold(scope, node.args[0], step)
+    loop = loops.fold(scope, node.args[0], step, unordered=key is None)
     best = state["best"]
     if default is not None:
         value = scope.check_as(default, best.type, "the default")

@@ -18,6 +18,10 @@ def _int(out: Emitter, node: Expr) -> None:
     out.constant(node.data)
 
 
+def _small(out: Emitter, node: Expr) -> None:
+    out.small(node.data)
+
+
 def _float(out: Emitter, node: Expr) -> None:
     out.body.append(e.F64_CONST)
     out.body += e.real(node.data)
@@ -226,6 +230,7 @@ def _place(out: Emitter, node: Expr) -> None:
 
 EMIT: Final[dict[str, Callable[[Emitter, Expr], None]]] = {
     "int": _int,
+    "small": _small,
     "float": _float,
     "bool": _bool,
     "text": _text,

@@ -67,6 +67,18 @@ def _set_field(out: Emitter, node: Expr) -> None:
     out.store_word(value.type.core, node.data)
 
 
+def _set_word(out: Emitter, node: Expr) -> None:
+    """Write to a list at an index of 32 bits that is known to be there."""
+    target, index, value = node.args
+    out.expression(target)
+    out.body += bytes([op.I32_LOAD, 2, 0])
+    out.expression(index)
+    out.small(3)
+    out.body += bytes([op.I32_SHL, op.I32_ADD])
+    out.expression(value)
+    out.store_word(value.type.core, 0)
+
+
 def _append(out: Emitter, node: Expr) -> None:
     """Add to a list, in place where there is room."""
     target, value = node.args
@@ -183,5 +195,6 @@ EMIT: Final[dict[str, Callable[[Emitter, Expr], None]]] = {
     "item": _item,
     "item_at": _item_at,
     "set_item": _set_item,
+    "set_word": _set_word,
     "set_field": _set_field,
 }

@@ -23,6 +23,7 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     store32,
     text,
 )
+from echelon.plugin.compilers.python.library.strings import copy, new, size, width
 from echelon.plugin.compilers.python.library.utf8 import utf8_size, write_utf8
 
 
@@ -48,6 +49,12 @@ ZERO_DIVISION = NUMBERS["ZeroDivisionError"]
 
 SEPARATOR = octets(b": ")
 TOO_LARGE = text("the integer needs more than 64 bits")
+UNBOUND_BEFORE = text("cannot access local variable '")
+UNBOUND_AFTER = text("' where it is not associated with a value")
+NO_ATTRIBUTE = text("'NoneType' object has no attribute '")
+QUOTE = text("'")
+EMPTY_MAX = said(lambda: max([]))
+EMPTY_MIN = said(lambda: min([]))
 FLOAT_DIVISION = said(lambda: 1.0 / 0.0)
 
 
@@ -82,3 +89,33 @@ def overflow() -> None:
 
 def float_division() -> None:
     fail(ZERO_DIVISION, FLOAT_DIVISION)
+
+
+def unbound(name: int) -> None:
+    fail(UNBOUND, joined(UNBOUND_BEFORE, name, UNBOUND_AFTER))
+
+
+def no_attribute(name: int) -> None:
+    fail(ATTRIBUTE, joined(NO_ATTRIBUTE, name, QUOTE))
+
+
+def empty(largest: int) -> None:
+    """Say that min() or max() got nothing."""
+    if largest != 0:
+        fail(VALUE, EMPTY_MAX)
+    else:
+        fail(VALUE, EMPTY_MIN)
+
+
+def joined(first: int, second: int, third: int) -> int:
+    """Return three strings as one."""
+    kind = width(first)
+    if width(second) > kind:
+        kind = width(second)
+    if width(third) > kind:
+        kind = width(third)
+    found = new(size(first) + size(second) + size(third), kind)
+    copy(found, 0, first, 0, size(first))
+    copy(found, size(first), second, 0, size(second))
+    copy(found, size(first) + size(second), third, 0, size(third))
+    return found

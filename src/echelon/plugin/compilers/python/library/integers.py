@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from echelon.plugin.compilers.python.library.errors import (
     OVERFLOW,
     VALUE,
@@ -18,8 +20,10 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     less_unsigned,
     remainder_signed,
     shift_right_unsigned,
+    square_root,
     text,
     to_float,
+    to_int,
     wrap,
 )
 from echelon.plugin.compilers.python.library.rounding import round_int
@@ -33,6 +37,10 @@ DIVMOD = said(lambda: divmod(1, _ZERO))
 NEGATIVE_SHIFT = said(lambda: 1 << (_ZERO - 1))
 POWER_MODULO = said(lambda: pow(2, 3, _ZERO))
 STEP = said(lambda: range(0, 1, _ZERO))
+NEGATIVE_ROOT = said(lambda: math.isqrt(-1))
+NEGATIVE_FACTORIAL = said(lambda: math.factorial(-1))
+NEGATIVE_COUNT = said(lambda: math.comb(-1, 1))
+NEGATIVE_CHOSEN = said(lambda: math.comb(1, -1))
 NEGATIVE_POWER = text("the result is a float: write the exponent as a float")
 """What CPython answers with a float, which the type of an expression cannot tell."""
 
@@ -307,3 +315,110 @@ def long_quotient(left: int, right: int) -> float:
     if negative:
         return -value
     return value
+
+
+def gcd(left: int, right: int) -> int:
+    while right != 0:
+        rest = remainder_signed(left, right) if right != -1 else 0
+        left = right
+        right = rest
+    if left == _LEAST:
+        overflow()
+        return 0
+    return -left if left < 0 else left
+
+
+def lcm(left: int, right: int) -> int:
+    if left == 0 or right == 0:
+        return 0
+    found = multiply(divide_signed(left, gcd(left, right)), right)
+    if found == _LEAST:
+        overflow()
+        return 0
+    return -found if found < 0 else found
+
+
+def root(value: int) -> int:
+    """Return the whole part of a square root."""
+    if value < 0:
+        fail(VALUE, NEGATIVE_ROOT)
+        return 0
+    found = to_int(square_root(to_float(value)))
+    while found > 3037000499 or found * found > value:
+        found -= 1
+    while found < 3037000499 and (found + 1) * (found + 1) <= value:
+        found += 1
+    return found
+
+
+def factorial(value: int) -> int:
+    if value < 0:
+        fail(VALUE, NEGATIVE_FACTORIAL)
+        return 0
+    if value > 20:
+        overflow()
+        return 0
+    found = 1
+    while value > 1:
+        found = found * value
+        value -= 1
+    return found
+
+
+def permutations(count: int, chosen: int) -> int:
+    if count < 0:
+        fail(VALUE, NEGATIVE_COUNT)
+        return 0
+    if chosen < 0:
+        fail(VALUE, NEGATIVE_CHOSEN)
+        return 0
+    if chosen > count:
+        return 0
+    found = 1
+    while chosen > 0:
+        if not fits_product(found, count):
+            overflow()
+            return 0
+        found = wrap(found * count)
+        count -= 1
+        chosen -= 1
+    return found
+
+
+def combinations(count: int, chosen: int) -> int:
+    if count < 0:
+        fail(VALUE, NEGATIVE_COUNT)
+        return 0
+    if chosen < 0:
+        fail(VALUE, NEGATIVE_CHOSEN)
+        return 0
+    if chosen > count:
+        return 0
+    if count - chosen < chosen:
+        chosen = count - chosen
+    found = 1
+    step = 0
+    while step < chosen:
+        # what factor and divisor share is taken out, so that a product that does not fit is no binomial that does
+        factor = count - step
+        divisor = step + 1
+        shared = gcd(factor, divisor)
+        factor = divide_signed(factor, shared)
+        divisor = divide_signed(divisor, shared)
+        found = divide_signed(found, divisor)
+        if not fits_product(found, factor):
+            overflow()
+            return 0
+        found = wrap(found * factor)
+        step += 1
+    return found
+
+
+def last_of_range(start: int, stop: int, by: int) -> int:
+    """Return the last number of a range, or the one before its first when it is empty."""
+    return wrap(start + (range_size(start, stop, by) - 1) * by)
+
+
+def before_start(start: int, by: int) -> int:
+    """Return where a range that is counted backwards ends."""
+    return wrap(start - by)

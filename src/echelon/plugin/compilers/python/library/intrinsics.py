@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 _MASK: Final = (1 << 64) - 1
@@ -61,6 +61,27 @@ def octets(content: bytes) -> Table:
     table.content = content
     MEMORY.content[table : table + len(content)] = content
     return table
+
+
+class Later:
+    """Constants that take a while to compute, which is done when the first function that uses them is compiled."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self._table: Table | None = None
+
+    @property
+    def content(self) -> bytes:
+        return self.table.content
+
+    @property
+    def table(self) -> Table:
+        if self._table is None:
+            self._table = octets(self._make())
+        return self._table
+
+    def __add__(self, offset: int) -> int:
+        return self.table + offset
 
 
 def words(values: Iterable[int]) -> Table:
@@ -305,6 +326,11 @@ def call_word(function: int, word: int) -> int:
 def character_table() -> int:
     """Return the address of the strings of one character up to U+00FF, 16 bytes each."""
     raise RuntimeError("CPython has no such table")
+
+
+def size_of(table: Later) -> int:
+    """Return how many bytes constants have."""
+    return len(table.content)
 
 
 def exception_names() -> int:
