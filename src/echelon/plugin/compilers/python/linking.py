@@ -43,6 +43,8 @@ class Linker:
         self._hosts: dict[str, int] = {}
         self._types: dict[bytes, int] = {}
         self._table: dict[int, int] = {}
+        self._indirect = False
+        """Whether there are calls through the table, which may be empty."""
         self._static = bytearray()
         self._places: dict[tuple[str, object], int] = {}
         self._characters = False
@@ -76,6 +78,7 @@ class Linker:
         elif kind == "host":
             self._hosts.setdefault(key, len(self._hosts))
         elif kind == "type":
+            self._indirect = True
             self._type(*key)
         elif kind == "characters":
             self._characters = True
@@ -146,7 +149,7 @@ class Linker:
         if imports:
             head += e.section(2, e.vector(imports))
         head += e.section(3, e.vector([e.unsigned(number) for number in types]))
-        if self._table:
+        if self._indirect or self._table:
             head += e.section(4, b"\x01\x70\x01" + 2 * e.unsigned(len(self._table)))
         head += e.section(5, b"\x01\x00" + e.unsigned(pages))
         head += e.section(7, e.vector(exports))
