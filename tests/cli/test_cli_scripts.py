@@ -46,6 +46,7 @@ def test_inspect_a_script(cli: Cli, write: Write) -> None:
     found = json.loads(cli("inspect", "words.js", "--json").out)
     assert (found["kind"], found["language"], found["imports"]) == ("script", "javascript", [])
     assert [item["signature"] for item in found["exports"]] == ["words(text: json, least: json) -> json"]
+    assert "words(text: json, least: json) -> json" in cli("inspect", "words.js").out
 
 
 def test_a_script_takes_any_number_of_arguments(cli: Cli, write: Write) -> None:

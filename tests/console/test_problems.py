@@ -274,7 +274,7 @@ async def test_bad_base64(api: Api) -> None:
         ({"source": 5}, "source: Expected `str | object`, got `int`"),
         ({"source": ADD, "language": "wat", "args": {}}, "args: Expected `array`"),
         ({"source": ADD, "language": "wat", "optimize": "most"}, "optimize: Invalid enum value"),
-        ({"source": ADD, "language": "cobol"}, "known are wat, typescript"),
+        ({"source": ADD, "language": "cobol"}, "known are wat, python"),
         ({"source": ADD}, "language: say which"),
         ({"source": "", "language": "wasm"}, "application/wasm"),
         ({"source": {}, "language": "wat"}, "no file was given"),

@@ -127,7 +127,7 @@ HOSTILE = {
     "reads a file": ("run print(open('/etc/passwd').read())", "Permission denied"),
     "opens a socket": ("run import socket; socket.socket()", "not permitted"),
     "starts a program": ("run import os; os.posix_spawn('/bin/true', ['true'], {})", "not permitted"),
-    "never ends": ("run [0 for _ in iter(int, 1)]", "stopped: it took longer than 10 s"),
+    "never ends": ("run any(iter(int, 1))", "stopped: it took longer than 10 s"),
     "prints for ever": ("run [print('x' * 9999) for _ in iter(int, 1)]", "stopped: it printed more than"),
     "takes all memory": ("run bytearray(9 << 30)", "MemoryError"),
     "writes no module": ("run sys.exit(0)", "the compiler wrote no module"),

@@ -22,6 +22,7 @@ HOMES = {"c": "c_home", "cpp": "c_home", "zig": "c_home", "rust": "rust_home", "
 """The fixture that installs a language's toolchain, where it is not `home`."""
 SOURCES = {
     "wat": WAT,
+    "python": ROOT / "benchmarks" / "programs" / "python" / "tokenizer.py",
     "typescript": PROGRAMS / "conformance.ts",
     "javascript": PROGRAMS / "conformance.js",
     "c": PROGRAMS / "conformance.c",

@@ -133,6 +133,7 @@ def _describe_script(
         "exports": [function.to_dict() | {"signature": str(function)} for function in functions],
         "imports": [],
         "permissions": {},
+        "provenance": artifact.provenance(),
     }
 
 
