@@ -50,10 +50,17 @@ EXCEPTIONS = {
         "runtime.core",
         "plugin.generator",
     ): "a runtime on its own compiles sources; imported when the first one comes",
+    (
+        "runtime.python_functions",
+        "plugin.compilers.python.compiler",
+    ): "what is said of a decorated function only its compiler knows; imported when it is asked",
 }
 """Imports against the grain, or between components of one layer, and why each is right."""
 
-LAZY = {("runtime.core", "plugin.generator")}
+LAZY = {
+    ("runtime.core", "plugin.generator"),
+    ("runtime.python_functions", "plugin.compilers.python.compiler"),
+}
 """Imports that must stay inside a function, or two modules would need each other to be imported."""
 
 NATIVE_FREE = ("permissions", "permission_rules", "audit", "environment", "clock", "lifecycle", "limits", "wasi",

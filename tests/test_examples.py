@@ -81,6 +81,15 @@ def test_the_command_line_calls_a_guest() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "832040\n", "")
 
 
+async def test_functions() -> None:
+    """Typed Python of the application's own answers as the originals would."""
+    async with TestClient(load("functions")) as client:
+        assert (await client.get("/mandelbrot?x=-0.5&y=0.5")).json() == {"steps": 1000}
+        assert (await client.get("/mandelbrot?x=1&y=1")).json() == {"steps": 2}
+        drawn = (await client.get("/row?y=0.1&width=70")).text
+        assert (len(drawn), drawn.count("@")) == (70, 38)
+
+
 async def test_jobs() -> None:
     """A link is stored, checked by a queue handler, and dead ones lead nowhere from then on."""
     async with TestClient(load("jobs")) as client:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, overload
 
 from echelon.errors import ConfigError, EchelonError, InvalidModule, LoadError
 from echelon.runtime import cpython, failures, script
@@ -39,6 +39,7 @@ from echelon.runtime.native_code import NativeCode
 from echelon.runtime.outbound import Outbound
 from echelon.runtime.permissions import Permissions
 from echelon.runtime.pools import Pool, Pools
+from echelon.runtime.python_functions import P, PythonFunctions, R, WasmFunction
 from echelon.runtime.script_host import ScriptHost
 from echelon.runtime.script_questions import Questions
 from echelon.runtime.settings import RuntimeSettings as RuntimeSettings
@@ -110,6 +111,7 @@ class Runtime:
         self._cpython = CPythonHost(self._questions)
         self.component_imports = ComponentImports()
         """Python functions and resources that components may import, besides WASI."""
+        self._python = PythonFunctions(self)
         self._generator = generator
         self._own_generator: Any = None
         self.declared: list[Module] = []
@@ -263,6 +265,22 @@ class Runtime:
             raise ConfigError(f"{module.name}: the runtime has started; use `await load(…)` from now on")
         self.declared.append(module)
         return module
+
+    @overload
+    def function(self, function: Callable[P, R], /) -> WasmFunction[P, R]: ...
+
+    @overload
+    def function(self, *, limits: Limits | None = None) -> Callable[[Callable[P, R]], WasmFunction[P, R]]: ...
+
+    def function(self, function: Any = None, *, limits: Limits | None = None) -> Any:
+        """Run a typed Python function as WebAssembly: `@app.wasm.function`, or with `limits` for each call.
+
+        The functions of a file, what they call there and the constants they use make one module, which is compiled
+        when the runtime starts, or at the first call when it has. Raises ConfigError for what is no plain function.
+        """
+        if function is None:
+            return lambda given: self._python.add(given, limits)
+        return self._python.add(function, limits)
 
     async def load(
         self,

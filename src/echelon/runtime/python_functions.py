@@ -1,0 +1,188 @@
+"""Python functions that run as WebAssembly: `@app.wasm.function`."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import inspect
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
+
+from echelon.errors import CompileError, Diagnostic, Trap
+from echelon.runtime import python_source
+from echelon.runtime.limits import Limits
+from echelon.runtime.module import Module, State
+from echelon.runtime.permissions import Permissions
+
+if TYPE_CHECKING:
+    from echelon.runtime.core import Runtime
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_as_python: ContextVar[bool] = ContextVar("echelon_as_python", default=False)
+"""Set while originals run: decorated functions that they call are not awaited there."""
+_EXCEPTION: Final = "exception"
+"""The code of a trap that is an exception of the guest's language."""
+
+
+class PythonModule(Module):
+    """The decorated functions of one file, compiled together; what they use is gathered when it is loaded."""
+
+    def __init__(self, runtime: Runtime, file: str, limits: Limits) -> None:
+        super().__init__(runtime, "", os.path.basename(file), Permissions(), limits, "python")
+        self.functions: dict[str, Callable[..., Any]] = {}
+
+    def source(self) -> str:
+        """Return the program; raises CompileError for what it uses and cannot."""
+        return python_source.program(self.functions.values())
+
+    async def load(self, sha256: str | None = None) -> None:
+        """Gather and compile; raises CompileError for what is refused, also for types that cannot cross."""
+        if self.state is not State.READY:
+            self._source = self.source()
+        await super().load(sha256)
+        missing = [name for name in self.functions if name not in self._ready.plans]
+        if missing:
+            self.close()
+            refused = [item for item in _translate(self)[1] if item.message.startswith(f"{missing[0]}() ")]
+            raise CompileError("\n".join(map(str, refused)), refused)
+
+
+class PythonFunctions:
+    """The modules of decorated functions, by file: what `Runtime.function` keeps."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._modules: dict[tuple[str, Limits], PythonModule] = {}
+
+    def add(self, function: Callable[P, R], limits: Limits | None) -> WasmFunction[P, R]:
+        """Give a function a place in the module of its file; one with captured constants has a module of its own."""
+        python_source.check(function)
+        limits = limits or self._runtime.settings.limits
+        self._runtime.check_limits(limits)
+        key = (function.__code__.co_filename, limits)
+        module = None if function.__closure__ else self._modules.get(key)
+        if module is None or module.state is not State.DECLARED or function.__name__ in module.functions:
+            module = PythonModule(self._runtime, key[0], limits)
+            if not self._runtime.running:
+                self._runtime.declared.append(module)
+            if not function.__closure__:
+                self._modules[key] = module
+        module.functions[function.__name__] = function
+        return WasmFunction(function, module)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a decorated function runs: `types` as the compiler sees them, `path`, and what was refused and why."""
+
+    name: str
+    types: str
+    path: str
+    diagnostics: Sequence[Diagnostic]
+    source: str
+    """The program that is compiled, its lines as in the file."""
+
+    def __str__(self) -> str:
+        return "\n".join([self.types or self.name, f"runs: {self.path}", *map(str, self.diagnostics)])
+
+
+class WasmFunction(Generic[P, R]):
+    """A Python function whose calls are awaited and run in the sandbox; `python` is the original.
+
+    Each call has a fresh instance within `limits`. What the function raises is raised here, of the same type if it is
+    one of Python's own, else as a Trap; a stopped call raises the GuestError that says why. There is no way back to
+    Python by itself: what cannot be compiled is a CompileError when the application starts.
+    """
+
+    def __init__(self, function: Callable[P, R], module: PythonModule) -> None:
+        self.module = module
+        self.__echelon_python__ = function
+        functools.update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"<WasmFunction {self.__echelon_python__.__qualname__} {self.module.state}>"
+
+    def python(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the original in this process, outside the sandbox; what it calls is the original, too."""
+        token = _as_python.set(True)
+        try:
+            return self.__echelon_python__(*args, **kwargs)
+        finally:
+            _as_python.reset(token)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Call it in the sandbox; raises what `Module.call()` does, and what the function raises."""
+        if _as_python.get():
+            return self.__echelon_python__(*args, **kwargs)  # type: ignore[return-value]  # within python()
+        return self._call(args, kwargs)
+
+    async def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        module, function = self.module, self.__echelon_python__
+        if module.state is not State.READY and module.runtime.running:
+            await module.load()
+        values = _in_order(function, args, kwargs) if kwargs or function.__defaults__ else args
+        try:
+            result: R = await module.call(function.__name__, *values)
+        except Trap as trap:
+            raised = _raised(trap)
+            if raised is None:
+                raise
+            raise raised from trap
+        return result
+
+    def explain(self) -> Explanation:
+        """Say how the function runs, or why it is refused; compiles it, and runs nothing."""
+        name = self.__echelon_python__.__name__
+        try:
+            source = self.module.source()
+        except CompileError as exc:
+            return Explanation(name, "", "not at all: it is refused", exc.diagnostics, "")
+        types, diagnostics, size = _translate(self.module)
+        found = [
+            item for item in diagnostics if item.severity == "error" or item.message.startswith(f"{name}() ")
+        ]
+        path = "not at all: it is refused" if found else f"as WebAssembly, in a module of {size} bytes"
+        return Explanation(name, types.get(name, ""), path, found, source)
+
+
+def _translate(module: PythonModule) -> tuple[dict[str, str], Sequence[Diagnostic], int]:
+    """Compile without a store; returns the types of functions, diagnostics, and the size in bytes."""
+    # Against the grain, as the runtime's own generator is: what is said of a function only its compiler knows.
+    from echelon.plugin.compilers.python.compiler import translate
+
+    made = translate(module.source(), module.name)
+    return dict(made.functions), made.diagnostics, len(made.wasm or b"")
+
+
+def _in_order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the arguments as an export takes them: all of them, in order."""
+    bound = _signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.args + tuple(bound.kwargs.values())
+
+
+@functools.cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+def _raised(trap: Trap) -> Exception | None:
+    """Return the exception of Python that a trap is, None for one that the program defined, or for another trap."""
+    if trap.code != _EXCEPTION:
+        return None
+    name, _, message = str(trap).partition(": ")
+    kind = getattr(builtins, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        return None
+    if kind is KeyError and message:
+        try:
+            return KeyError(ast.literal_eval(message))
+        except (SyntaxError, ValueError):
+            return KeyError(message)
+    return kind(message) if message else kind()
