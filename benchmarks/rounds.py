@@ -62,7 +62,7 @@ async def compare(works: Sequence[Work], rounds: int, singles: int = 0) -> list[
     """
     for work in works:
         await work.run(max(1, work.count // 4))
-    found = await interleave({work.name: _timed(work) for work in works}, "µs", rounds)
+    found = await interleave({work.name: timed(work) for work in works}, "µs", rounds)
     if not singles:
         return found
     return [
@@ -71,7 +71,7 @@ async def compare(works: Sequence[Work], rounds: int, singles: int = 0) -> list[
     ]
 
 
-def _timed(work: Work) -> Measure:
+def timed(work: Work) -> Measure:
     async def measure() -> float:
         tries = []
         for _ in range(_TRIES):
