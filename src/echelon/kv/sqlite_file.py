@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 MEMORY: Final = ":memory:"
 _MIN_FILE_BYTES: Final = 512
+_IO_ATTEMPTS: Final = 50
+"""How often a file that cannot be read is tried again, a few milliseconds apart."""
 
 _CAUSES: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.FullError, "the disk is full; nothing was written: free some space and try again"),
@@ -144,7 +146,10 @@ def open_connections(path: str, durability: str, layout: Layout) -> Connections:
 
 
 def _retry(attempt: Callable[[], T]) -> T:
-    """Call `attempt` until the file is free: no busy handler is asked while the log mode changes."""
+    """Call `attempt` until the file is free: no busy handler is asked while the log mode changes.
+
+    Who changes it removes files that another process is about to read, which SQLite calls a disk I/O error there.
+    """
     deadline = time.monotonic() + limits.MAX_LOCK_SECONDS
     attempts = 0
     while True:
@@ -153,8 +158,11 @@ def _retry(attempt: Callable[[], T]) -> T:
         except apsw.BusyError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(pause(attempts))
-            attempts += 1
+        except apsw.IOError:
+            if attempts >= _IO_ATTEMPTS:
+                raise
+        time.sleep(pause(attempts))
+        attempts += 1
 
 
 def _open_file(path: str, durability: str, layout: Layout) -> Connections:

@@ -183,7 +183,7 @@ class Ticker:
             if idle >= _IDLE_TICKS:
                 self._wake.clear()
                 self.awake = False
-                if not self.used:  # a wake() between the test above and here has set it
+                if not self.used and not self._stopped:  # a wake() or stop() before the clear() has set one
                     self._wake.wait()
                 self.awake, idle = True, 0
 
