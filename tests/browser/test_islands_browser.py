@@ -14,11 +14,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120
 
 WATCHED = """
 window.moved = [];
-new MutationObserver((changes) => {
+const observer = new MutationObserver((changes) => {
   for (const { target, addedNodes, removedNodes } of changes)
     for (const node of [...addedNodes, ...removedNodes])
       if (node.nodeType === 1 && document.readyState !== "loading") moved.push(`${target.tagName} ${node.outerHTML}`);
-}).observe(document, { childList: true, subtree: true });
+});
+observer.observe(document, { childList: true, subtree: true });
+document.addEventListener("readystatechange", () => observer.takeRecords(), { once: true });
 """
 """Remembers every element that appears or goes once the document was read."""
 
