@@ -147,7 +147,7 @@ async def test_only_the_islands_of_a_page_are_fetched(site: str, visit: Visit) -
 async def test_one_broken_island(site: str, visit: Visit) -> None:
     """Is said in the console, keeps what the server wrote, and stops no other."""
     async with visit(f"{site}/broken", allowed="only here") as page:
-        await page.get_by_role("button", name="off").click()
+        await page.locator("echelon-island[hydrated]").get_by_role("button", name="off").click()
         await expect(page.get_by_role("button", name="on", exact=True)).to_be_visible()
         await expect(page.get_by_text("fine")).to_be_visible()
 
