@@ -22,6 +22,7 @@ from cli_samples import ECHELON, Cli, Write
 from echelon.cli.commands.new import FILES
 from echelon.cli.target import environment
 from echelon.config import Config
+from echelon.plugin.sandbox import process
 
 SECRET = "a-token-for-tests"
 
@@ -187,6 +188,31 @@ def test_toolchain_install(cli: Cli, home: Path) -> None:
     unknown = cli("toolchain", "install", "cobol")
     assert (unknown.status, unknown.out) == (2, "")
     assert 'there is no toolchain "cobol"' in unknown.err
+
+
+def test_toolchain_install_of_what_is_not_ours(cli: Cli, place: Path) -> None:
+    """A language that its own installer brings says what to type, and one that is here says so."""
+    (place / "echelon.toml").write_text(
+        '[compilers.ada]\ncommand = ["gnatmake-for-nobody", "{entry}", "{output}"]\nsuffixes = [".adb"]\n'
+        'install = "apt-get install gnat"\n'
+    )
+    missing = cli("toolchain", "install", "ada")
+    assert (missing.status, missing.out) == (1, "")
+    assert "Echelon does not install ada itself; type: apt-get install gnat" in missing.err
+    present = cli("toolchain", "install", "wat")
+    assert (present.status, present.out) == (0, "")
+    assert "wat is here already: wasmtime" in present.err
+
+
+def test_toolchain_doctor(cli: Cli) -> None:
+    """It tells of compilers and what confines them, and of nothing else."""
+    result = cli("toolchain", "doctor", "--json")
+    document = json.loads(result.out)
+    checks = {check["name"]: check for check in document["checks"]}
+    assert (result.status, document["healthy"]) == (0, True)
+    assert {"wat", "python", "typescript", "rust", "compilers", *process.protections()} <= checks.keys()
+    assert not {"packages", "port", "memory"} & checks.keys()
+    assert checks["python"]["state"] == "ok"
 
 
 def test_a_missing_compiler_says_how_to_get_it(

@@ -298,6 +298,12 @@ TOOLCHAIN: Final = Command(
             f"{_HOME}.toolchain",
             words=(Word("LANGUAGE", "which, such as typescript"),),
         ),
+        Command(
+            "toolchain doctor",
+            "Check the compilers and the protections around them",
+            f"{_HOME}.doctor",
+            options=(_JSON, _CONFIG),
+        ),
     ),
     default="list",
 )

@@ -1,4 +1,4 @@
-"""`echelon doctor`: is everything here that Echelon needs, and does it work?"""
+"""`echelon doctor` and `toolchain doctor`: is everything here that Echelon needs, and does it work?"""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ class Check:
 
 
 def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
+    look = _compilers if command.name == "toolchain doctor" else _all
     checks = []
-    for check in _all(arguments.config):
+    for check in look(arguments.config):
         checks.append(check)
         if not arguments.json:
             _show(check, terminal)
@@ -97,6 +98,12 @@ def _all(file: str | None) -> Iterator[Check]:
     yield _directory("native code", config.wasm.cache)
     yield _port(config)
     yield from _machine()
+
+
+def _compilers(file: str | None) -> Iterator[Check]:
+    yield from _languages(Config.load(file))
+    yield from _sandbox()
+    yield _directory("compilers", _home())
 
 
 def _python() -> Check:

@@ -10,20 +10,37 @@ from echelon.cli.parser import Arguments, Command
 from echelon.cli.status import OK
 from echelon.cli.terminal import Terminal, clean, table
 from echelon.config import Config
+from echelon.errors import ToolchainMissing
 from echelon.plugin import languages, toolchain
 from echelon.plugin.generator import Generator, Language
 
 
 def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
     if command.name == "toolchain install":
-        path = asyncio.run(toolchain.install(arguments.language, progress=terminal.note))
-        terminal.result(str(path))
-        return OK
+        return asyncio.run(_install(arguments.language, terminal))
     found = asyncio.run(Generator(languages.compilers(Config.load())).languages())
     if arguments.json:
         terminal.result(values.to_json([describe(language) for language in found], indent=2))
     else:
         terminal.page("\n".join(_lines(found, terminal)))
+    return OK
+
+
+async def _install(name: str, terminal: Terminal) -> int:
+    """Fetch a toolchain. One that only its own tools can install says what to type.
+
+    Raises ToolchainMissing with that, ConfigError for a name that is neither a toolchain's nor a language's.
+    """
+    if name not in toolchain.RECIPES:
+        found = await Generator(languages.compilers(Config.load())).languages()
+        for probe in (language.probe for language in found if language.name == name):
+            if probe.found:
+                terminal.note(f"{name} is here already: {probe.detail or probe.version}")
+                return OK
+            message = f"Echelon does not install {name} itself; type: {probe.install}"
+            raise ToolchainMissing(message, install=probe.install)
+    path = await toolchain.install(name, progress=terminal.note)
+    terminal.result(str(path))
     return OK
 
 
