@@ -77,6 +77,9 @@ def call(scope: Scope, node: ast.Call, function: str) -> Expr | None:
     module = getattr(target, "__module__", "") or ""
     if not module.startswith(_LIBRARY):
         return None
+    literal = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+    if function == "wrap" and isinstance(literal, int):
+        return integer(intrinsics.wrap(literal), node.lineno)
     args = [scope.check(arg) for arg in node.args]
     if module == INTRINSICS:
         return _intrinsic(scope, node, getattr(target, "__name__", function), args)
@@ -106,6 +109,8 @@ def _intrinsic(scope: Scope, node: ast.Call, function: str, args: list[Expr]) ->
         return Expr("library", INT, tuple(args), "memory.allocate", line)
     if function == "high_unsigned":
         return Expr("library", INT, tuple(args), "integers.high_product", line)
+    if function == "fma":
+        return Expr("library", FLOAT, tuple(args), "fused.multiply_add", line)
     if function == "memory_pages":
         return wasm(op.I64_EXTEND_U, INT, wasm(op.MEMORY_SIZE, _ADDRESS), line=line)
     if function == "memory_grow":
