@@ -20,7 +20,7 @@ SRC = ROOT / "src"
 MODULES = sorted(SRC.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "types"),
+    ("errors", "types", "guest"),
     ("config", "telemetry"),
     ("runtime.permissions", "runtime.permission_rules", "runtime.audit"),
     ("kv", "http"),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from echelon.errors import Diagnostic
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
 from echelon.plugin.compilers.python import crossing
-from echelon.plugin.compilers.python.checking import source
+from echelon.plugin.compilers.python.checking import kit, source
 from echelon.plugin.compilers.python.checking.program import Program
 from echelon.plugin.compilers.python.checking.source import Refusal
 from echelon.plugin.compilers.python.derived import Derivation
@@ -99,8 +99,10 @@ class _Build:
         warnings = []
         made = crossing.Crossing()
         for function in program.functions.values():
-            if function.name.startswith("_"):
+            if function.name.startswith("_") or function.file == kit.FILE:
                 continue
+            if program.answers and function.name == "handle":
+                function = kit.handler(program, function)
             signed = crossing.signed(function)
             if isinstance(signed, str):
                 message = f"{function.name}() is not exported: {signed}, which cannot cross the boundary"
@@ -137,6 +139,8 @@ def _mark_catchable(functions: list[Function]) -> None:
 def _shown(program: Program) -> dict[str, str]:
     found = {}
     for function in program.order:
+        if function.file == kit.FILE:
+            continue
         params = ", ".join(f"{param.name}: {settle(param.type)}" for param in function.params)
         found[function.name] = f"{function.name}({params}) -> {settle(function.result)}"
     return found

@@ -48,6 +48,25 @@ def representation(kind: Type, value: Expr) -> Expr:
     return Expr("derived", STR, (value,), ("repr", kind), value.line)
 
 
+def json(kind: Type, value: Expr) -> Expr:
+    """Return the text that JSON has for a value of a type without a `json_problem`."""
+    return Expr("derived", STR, (value,), ("json", kind), value.line)
+
+
+def json_problem(kind: Type) -> str:
+    """Return the type within a type that JSON cannot say, "" for none."""
+    waiting, seen = [find(kind)], set()
+    while waiting:
+        kind = find(waiting.pop())
+        if kind.kind in ("bytes", "set") or (kind.kind == "dict" and find(kind.args[0]) not in (STR, INT)):
+            return str(kind)
+        if kind.struct is not None and kind.struct not in seen:
+            seen.add(kind.struct)
+            waiting += [field.type for field in kind.struct.fields.values()]
+        waiting += kind.args
+    return ""
+
+
 def hash_of(kind: Type, value: Expr) -> Expr:
     return Expr("derived", INT, (value,), ("hash", kind), value.line)
 
@@ -293,7 +312,7 @@ class Derivation:
             ]
         parts: list[Expr] = []
         if kind.kind == "struct" and kind.struct is not None:
-            parts.append(text(f"{kind.struct.name}("))
+            parts.append(text(f"{kind.struct.name.rpartition('.')[2]}("))
             for position, (field, word) in enumerate(zip(kind.struct.fields, words(a, kind), strict=True)):
                 parts += [text(f"{', ' if position else ''}{field}="), self._repr(settle(word.type), word)]
         else:
@@ -303,6 +322,55 @@ class Derivation:
             if len(kind.args) == 1:
                 parts.append(text(","))
         return [Return(concatenate([*parts, text(")")]))]
+
+    # JSON
+
+    def _json(self, kind: Type, value: Expr) -> Expr:
+        if kind == INT:
+            return library("texts.from_int", STR, value)
+        if kind == FLOAT:
+            return library("kit.json_float", STR, value)
+        if kind == BOOL:
+            return Expr("if", STR, (value, text("true"), text("false")))
+        if kind == STR:
+            return library("kit.json_text", STR, value)
+        if kind.kind == "None":
+            return Expr("block", STR, (text("null"),), [Do(value)])
+        made = self._function("json", kind, 1, STR)
+        made.raises = True  # of a float that is not finite
+        return Expr("call", STR, (value,), made)
+
+    def _json_words(self, kind: Type, what: str = "json") -> Expr:
+        """Return the number in the table of the function that writes a word as JSON."""
+        name = f"{what} of {kind}"
+        if name not in self.functions:
+            param = Variable("a", INT, parameter=True)
+            function = self.functions[name] = Function(name, [param], INT, file=-1)
+            shown = self._json(kind, Expr("from_bits", kind, (local(param),)))
+            if what == "key" and kind == INT:
+                shown = concatenate([text('"'), shown, text('"')])
+            function.body = [Return(Expr("bits", INT, (shown,)))]
+        return Expr("table", INT, (), self.functions[name])
+
+    def _json_body(self, kind: Type, a: Expr) -> list[Stmt]:
+        if kind.kind == "list":
+            return [Return(library("lists.show", STR, a, self._json_words(kind.args[0])))]
+        if kind.kind == "dict":
+            key, value = kind.args
+            shown = self._json_words(key, "key"), self._json_words(value)
+            return [Return(library("dicts.show", STR, a, *shown))]
+        if kind.kind == "optional":
+            inner = kind.args[0]
+            none = If(wasm(op.I32_EQZ, BOOL, a), [Return(text("null"))])
+            return [none, Return(self._json(inner, some(a, inner)))]
+        names = list(kind.struct.fields) if kind.struct is not None else []
+        parts: list[Expr] = []
+        for position, word in enumerate(words(a, kind)):
+            head = ", " if position else ""
+            parts.append(text(head + (f'"{names[position]}": ' if names else "")))
+            parts.append(self._json(settle(word.type), word))
+        opened, closed = "{}" if kind.struct is not None else "[]"
+        return [Return(concatenate([text(opened), *parts, text(closed)]))]
 
 
 def concatenate(parts: list[Expr]) -> Expr:

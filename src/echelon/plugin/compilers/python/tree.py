@@ -176,6 +176,8 @@ class Function:
     library: set[str] = field(default_factory=set)
     defaults: dict[str, Expr] = field(default_factory=dict)
     keyword_only: set[str] = field(default_factory=set)
+    opened: dict[str, str] = field(default_factory=dict)
+    """Parameters of the guest kit whose arguments are encoded by the caller, and how."""
     tries: bool = False
     walrus: bool = False
     """Whether an expression gives a variable a value, so that the order of reading matters."""

@@ -82,8 +82,7 @@ class Annotations:
 
     def _name(self, node: ast.expr) -> str:
         if isinstance(node, ast.Name):
-            origin = self._imported.get(node.id, node.id)
-            name = origin.rpartition(".")[2]
+            name = self._imported.get(node.id, "").rpartition(".")[2] or node.id
             return _SAME.get(name, name)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             return _SAME.get(node.attr, node.attr)

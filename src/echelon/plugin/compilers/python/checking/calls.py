@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from echelon.plugin.compilers.python.checking import builtin_calls, mathematics, methods, raw
+from echelon.plugin.compilers.python.checking import builtin_calls, kit, mathematics, methods, raw
 from echelon.plugin.compilers.python.checking.scope import Scope
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import Do, Expr, Function, Let, Stmt, Variable, local
@@ -29,6 +29,9 @@ def call(scope: Scope, node: ast.Call, expected: Type | None = None) -> Expr:
     if name in scope.variables:
         refuse(node.func, f"{name} is a variable and is called", "functions have to be defined with def")
     program = scope.program
+    of_kit = kit.call(scope, node, name)
+    if of_kit is not None:
+        return of_kit
     if name in program.functions:
         return call_function(scope, node, program.functions[name], [], node.args, node.keywords)
     if name in program.structs:
@@ -46,14 +49,14 @@ def _of_attribute(scope: Scope, node: ast.Call, function: ast.Attribute, expecte
         if program.modules.get(owner.id) == "math":
             return mathematics.call(scope, node, function.attr)
         if owner.id in program.structs:
-            target = program.methods.get((owner.id, function.attr))
+            target = program.methods.get((program.structs[owner.id].name, function.attr))
             if target is not None and target in program.static:
                 return call_function(scope, node, target, [], node.args, node.keywords)
             refuse(function, f"{owner.id} has no static method {function.attr}", "call it on an object")
         if owner.id in ("str", "dict", "int", "bytes", "float"):
             return builtin_calls.of_type(scope, node, owner.id, function.attr)
         if owner.id in program.modules:
-            return program.kit_call(scope, node, program.modules[owner.id], function.attr)
+            refuse(node.func, f"{program.modules[owner.id]}.{function.attr}() cannot be compiled")
     value = scope.check(owner)
     kind = find(value.type)
     if kind.kind == "optional" and find(kind.args[0]).kind == "struct":
@@ -89,6 +92,7 @@ def call_function(
     keywords: Sequence[ast.keyword],
 ) -> Expr:
     """Return a call of a function of the program; `first` is the object of a method."""
+    target = kit.overload(scope, target, node)
     scope.program.ensure_checked(target, node)
     values = bind(scope, node, target, first, args, keywords)
     scope.function.calls.add(target)
@@ -118,9 +122,7 @@ def bind(
             refuse(arg, "* in a call cannot be compiled", "write the arguments")
         if params[position].name in target.keyword_only:
             refuse(arg, f"{params[position].name} can only be given by name")
-        values.append(
-            (position, scope.check_as(arg, params[position].type, f"the argument {params[position].name}"))
-        )
+        values.append((position, _argument(scope, target, params[position], arg)))
     names = {param.name: position for position, param in enumerate(params)}
     given = {position for position, _ in values}
     for keyword in keywords:
@@ -134,15 +136,22 @@ def bind(
         if position in given:
             refuse(keyword, f"{target.name}() gets {keyword.arg} twice")
         given.add(position)
-        values.append(
-            (position, scope.check_as(keyword.value, params[position].type, f"the argument {keyword.arg}"))
-        )
+        values.append((position, _argument(scope, target, params[position], keyword.value)))
     for position, param in enumerate(params):
         if position not in given:
             if param.name not in target.defaults:
                 refuse(node, f"{target.name}() needs the argument {param.name}")
             values.append((position, target.defaults[param.name]))
     return values
+
+
+def _argument(scope: Scope, target: Function, param: Variable, node: ast.expr) -> Expr:
+    which = target.opened.get(param.name)
+    if which:
+        value = scope.check(node)
+        is_encoded = scope.function.file == kit.FILE and find(value.type) in (param.type, *param.type.args)
+        return value if is_encoded else kit.convert(scope, which, value, node, param.type)
+    return scope.check_as(node, param.type, f"the argument {param.name}")
 
 
 def ordered(scope: Scope, _target: Function, values: list[tuple[int, Expr]], make: object) -> Expr:

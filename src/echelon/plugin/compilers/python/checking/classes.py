@@ -180,15 +180,30 @@ def _field_default(program: Program, node: ast.expr, kind: Type) -> Expr | None:
     if "default_factory" not in keywords:
         return None
     factory = keywords["default_factory"]
+    if isinstance(factory, ast.Name) and factory.id in program.structs:
+        maker = program.constructors.get(program.structs[factory.id].name)
+        if (
+            maker is not None
+            and find(kind).struct is program.structs[factory.id]
+            and not _needs_code(program, maker)
+        ):
+            values = tuple(maker.defaults[param.name] for param in maker.params)
+            return Expr("new", kind, values, program.structs[factory.id].size, node.lineno)
     if not isinstance(factory, ast.Name) or factory.id not in _FACTORIES or find(kind).kind != factory.id:
         refuse(
             factory,
             "this default_factory cannot be compiled",
-            "there are list, dict and set, for fields of these types",
+            "there are list, dict, set and dataclasses with defaults that come before, for fields of these types",
         )
     if factory.id == "list":
         return Expr("list", kind, (), None, node.lineno)
     return library("dicts.new", kind, integer(0), line=node.lineno)
+
+
+def _needs_code(program: Program, maker: Function) -> bool:
+    """Tell whether making an object without arguments is more than setting its fields."""
+    own = (maker.name in program.with_init) or (maker.name, "__post_init__") in program.methods
+    return own or len(maker.defaults) < len(maker.params)
 
 
 def _declare_class_constant(

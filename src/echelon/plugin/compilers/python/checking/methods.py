@@ -93,6 +93,14 @@ def _plain(
 ) -> Expr:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if name in ("encode", "decode"):
+        errors = (
+            node.args[1].value if len(node.args) == 2 and isinstance(node.args[1], ast.Constant) else None
+        )
+        if name == "decode" and errors == "replace":
+            node = ast.Call(
+                node.func, node.args[:1], node.keywords, lineno=node.lineno, col_offset=node.col_offset
+            )
+            key = "octets.decode_replacing"
         for arg in node.args:
             if not (isinstance(arg, ast.Constant) and str(arg.value).lower() in ("utf-8", "utf8")):
                 refuse(arg, "another encoding than UTF-8 is used", "leave it out")

@@ -525,6 +525,20 @@ def _equality(scope: Scope, node: ast.AST, left: Expr, right: Expr) -> Expr:
     return derived.equal(a, left, right)
 
 
+def _contained(scope: Scope, left: Expr, right: Expr, node: ast.expr, line: int) -> Expr:
+    """Call the `__contains__` of an object; raises Refusal when its class has none that gives a bool."""
+    struct = find(right.type).struct
+    target = scope.program.methods.get((struct.name, "__contains__")) if struct is not None else None
+    if target is None or len(target.params) != 2 or target.result != BOOL:
+        hint = "define __contains__(self, …) -> bool" if struct is not None else ""
+        refuse(node, f"`in` does not look into {find(right.type)}", hint)
+    scope.program.ensure_checked(target, node)
+    scope.function.calls.add(target)
+    held = scope.temporary(left.type)
+    item = scope.coerce(local(held), target.params[1].type, node)
+    return Expr("block", BOOL, (Expr("call", BOOL, (right, item), target, line),), [Let(held, left)], line)
+
+
 def _membership(scope: Scope, node: ast.AST, left: Expr, right_node: ast.expr, inverted: bool) -> Expr:
     line = getattr(node, "lineno", 0)
     if isinstance(right_node, ast.Tuple | ast.List | ast.Set) and right_node.elts:
@@ -556,5 +570,5 @@ def _membership(scope: Scope, node: ast.AST, left: Expr, right_node: ast.expr, i
             test_chain = test if test_chain is None else Expr("or", BOOL, (test_chain, test), None, line)
         found = Expr("block", BOOL, (test_chain or truth(False),), [Let(held, left), Let(where, right)], line)
     else:
-        refuse(right_node, f"`in` does not look into {container}")
+        found = _contained(scope, left, right, right_node, line)
     return negate(found) if inverted else found

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from echelon.plugin.compilers.python import exceptions
-from echelon.plugin.compilers.python.checking import classes, constants, mathematics
+from echelon.plugin.compilers.python.checking import classes, constants, kit, mathematics
 from echelon.plugin.compilers.python.checking.annotations import Annotations
 from echelon.plugin.compilers.python.checking.checker import CHECKER
 from echelon.plugin.compilers.python.checking.constants import NotConstant
@@ -16,7 +16,7 @@ from echelon.plugin.compilers.python.checking.flow import leaves
 from echelon.plugin.compilers.python.checking.scope import Scope
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import Expr, Function, Stmt, Variable
-from echelon.plugin.compilers.python.types import FLOAT, NONE, Struct, Type, find
+from echelon.plugin.compilers.python.types import FLOAT, NONE, Struct, Type, find, optional
 
 _MODULES: Final = frozenset(
     {"__future__", "collections.abc", "dataclasses", "math", "typing", "typing_extensions"}
@@ -53,33 +53,52 @@ class Program:
         self.parents: dict[int, int] = dict(exceptions.PARENTS)
         self.modules: dict[str, str] = {}
         self.imported: dict[str, str] = {}
+        self.objects: dict[str, str] = {}
+        """Names of objects of the guest kit, and the class of each."""
         self.constants: dict[str, Any] = dict(given)
         self.order: list[Function] = []
         self.namespace: Mapping[str, Any] = {}
         self._bodies: dict[Function, ast.FunctionDef] = {}
         self._structs_of: dict[Function, Struct] = {}
         self._checked: set[Function] = set()
+        self._needed: list[Function] = []
+        self.answers = False
+        """Whether `handle` answers HTTP."""
+        self._file = 0
         self._aliases: dict[str, ast.expr] = {}
         self._annotations = Annotations(self._find_type, self.imported)
-        self._declare(tree)
+        imports = [
+            node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == kit.MODULE
+        ]
+        if imports:
+            self._file = kit.FILE
+            self.imported |= {name: f"dataclasses.{name}" for name in ("dataclass", "field")}
+            self._declare(kit.source().body)
+            self.imported.clear()
+            self._file = 0
+            for node in imports:
+                for alias in node.names:
+                    self._claim(node, alias.asname or alias.name)
+                kit.bring(self, node)
+        self._declare(tree.body)
 
     # What the module says
 
-    def _declare(self, tree: ast.Module) -> None:
+    def _declare(self, body: list[ast.stmt]) -> None:
         """Note everything that is defined, classes before what mentions them."""
-        for node in tree.body:
+        for node in body:
             if isinstance(node, ast.ClassDef):
                 self._claim(node, node.name)
                 classes.announce(self, node)
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 self._import(node)
-        for node in tree.body:
+        for node in body:
             if isinstance(node, ast.Assign | ast.AnnAssign):
                 self._assign(node)
-        for node in tree.body:
+        for node in body:
             if isinstance(node, ast.ClassDef) and node.name in self.structs:
                 classes.declare_fields(self, node)
-        for node in tree.body:
+        for node in body:
             if isinstance(node, ast.ClassDef) and node.name in self.structs:
                 classes.declare_methods(self, node)
             elif isinstance(node, ast.FunctionDef):
@@ -130,11 +149,15 @@ class Program:
                     refuse(
                         node,
                         f"the module {alias.name} is not there in WebAssembly",
-                        "there are math, dataclasses, typing",
+                        f"write from {kit.MODULE} import …"
+                        if alias.name == kit.MODULE
+                        else "there are math, dataclasses, typing",
                     )
                 self.modules[alias.asname or alias.name] = alias.name
             return
         module = node.module or ""
+        if module == kit.MODULE:
+            return
         if node.level or module not in _MODULES:
             refuse(
                 node,
@@ -222,19 +245,30 @@ class Program:
                     f"write {argument.arg}: int, or whatever it is",
                 )
             else:
-                kind = self.annotation(argument.annotation)
+                kind = self._param_type(argument.annotation)
                 if kind == NONE:
                     refuse(argument, f"the parameter {argument.arg} can only be None")
             params.append(Variable(argument.arg, kind, parameter=True))
         result = NONE if node.returns is None else self.annotation(node.returns)
-        function = Function(name, params, result, line=node.lineno)
+        function = Function(name, params, result, line=node.lineno, file=self._file)
+        if self._file == kit.FILE:
+            opened = {argument.arg: kit.open_type(argument.annotation) for argument in given}
+            function.opened = {name: which for name, which in opened.items() if which}
         function.keyword_only = {argument.arg for argument in arguments.kwonlyargs}
         self._defaults(function, arguments)
         self._bodies[function] = node
         if owner is not None:
             self._structs_of[function] = owner
-        self.order.append(function)
+        if self._file != kit.FILE:
+            self.order.append(function)
         return function
+
+    def _param_type(self, node: ast.expr) -> Type:
+        which = kit.open_type(node) if self._file == kit.FILE else ""
+        if not which:
+            return self.annotation(node)
+        kind = kit.OPEN[which] or Type("struct", (), self.structs["guest.Stored"])
+        return optional(kind) if isinstance(node, ast.BinOp) else kind
 
     def _defaults(self, function: Function, arguments: ast.arguments) -> None:
         positional = [*arguments.posonlyargs, *arguments.args]
@@ -245,19 +279,31 @@ class Program:
         kinds = {param.name: param.type for param in function.params}
         for argument, default in pairs:
             if default is not None:
-                function.defaults[argument.arg] = self.default(default, kinds[argument.arg])
+                which = function.opened.get(argument.arg, "")
+                function.defaults[argument.arg] = self.default(default, kinds[argument.arg], which)
 
-    def default(self, node: ast.expr, kind: Type) -> Expr:
+    def default(self, node: ast.expr, kind: Type, which: str = "") -> Expr:
         """Return the value of a parameter that is not given; raises Refusal for what is no constant."""
         try:
             value = constants.evaluate(node, self.constants, self.math_names())
         except NotConstant:
             refuse(node, "a default is no constant", "use None, and make the value in the function")
         scope = Scope(self, Function("default", [], NONE), CHECKER)
-        return scope.coerce(constants.constant(value, node), kind, node, "the default")
+        found = constants.constant(value, node)
+        return (
+            kit.convert(scope, which, found, node, kind)
+            if which
+            else scope.coerce(found, kind, node, "the default")
+        )
+
+    def need(self, function: Function) -> None:
+        """Note that a function of the kit is called; it is checked and compiled then."""
+        if function.file == kit.FILE and function in self._bodies and function not in self._checked:
+            self._needed.append(function)
 
     def ensure_checked(self, function: Function, _node: ast.AST) -> None:
         """Check the body of a function whose fields others need: `__init__`."""
+        self.need(function)
         node = self._bodies.get(function)
         if node is not None and node.name == "__init__" and function not in self._checked:
             self.check_function(function)
@@ -284,6 +330,16 @@ class Program:
         for function in [*self.constructors.values(), *self.order]:
             if function in self._bodies:
                 self.check_function(function)
+        handle = self.functions.get("handle")
+        self.answers = handle is not None and "guest._sent" in self.functions and kit.answers(handle)
+        if self.answers:
+            self.need(self.functions["guest._received"])
+            self.need(self.functions["guest._sent"])
+        while self._needed:
+            function = self._needed.pop()
+            if function not in self._checked:
+                self.check_function(function)
+                self.order.append(function)
 
     def declare_field(
         self, scope: Scope, target: ast.Attribute, struct: Struct, value: Expr, kind: Type | None = None
@@ -331,12 +387,10 @@ class Program:
     def hint_for(self, name: str) -> str:
         """Return what may have been meant by a name that is not known."""
         known = [*self.functions, *self.structs, *self.constants, *self.imported]
+        known = [each for each in known if not each.startswith(kit.PREFIX)]
         if name in self._aliases:
             return f"{name} is the name of a type"
         return _near(name, known)
-
-    def kit_call(self, _scope: Scope, node: ast.Call, module: str, name: str) -> Expr:
-        refuse(node.func, f"{module}.{name}() cannot be compiled")
 
 
 def _return_none(function: Function, node: ast.FunctionDef) -> Stmt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from echelon.plugin.compilers.python.exceptions import NUMBERS
 from echelon.plugin.compilers.python.library.errors import INDEX, VALUE, fail, joined, said
 from echelon.plugin.compilers.python.library.intrinsics import (
+    allocate,
     load8,
     load32,
     load64,
@@ -19,7 +20,13 @@ from echelon.plugin.compilers.python.library.text_layout import repeat as repeat
 from echelon.plugin.compilers.python.library.text_values import compare as compare
 from echelon.plugin.compilers.python.library.text_values import equal as equal
 from echelon.plugin.compilers.python.library.text_values import from_int
-from echelon.plugin.compilers.python.library.utf8 import code_size, read_utf8, utf8_size, write_utf8
+from echelon.plugin.compilers.python.library.utf8 import (
+    code_size,
+    read_utf8,
+    utf8_size,
+    write_code,
+    write_utf8,
+)
 
 UNICODE_DECODE = NUMBERS["UnicodeDecodeError"]
 OUT_OF_RANGE = said(lambda: b""[1])
@@ -219,6 +226,37 @@ def decode(value: int) -> int:
             return NOTHING
         index += code_size(load8(data + index))
     return read_utf8(data, length)
+
+
+def decode_replacing(value: int) -> int:
+    """Return bytes as a string, with U+FFFD for each run of them that is not UTF-8."""
+    length = size(value)
+    data = load32(value)
+    index = 0
+    wrong = 0
+    while index < length:
+        bad = checked(data + index, length - index)
+        if bad != 0:
+            wrong += 1
+            index += bad % 10
+        else:
+            index += code_size(load8(data + index))
+    if wrong == 0:
+        return read_utf8(data, length)
+    mended = allocate(length + wrong * 3)
+    place = mended
+    index = 0
+    while index < length:
+        bad = checked(data + index, length - index)
+        if bad != 0:
+            place = write_code(0xFFFD, place)
+            index += bad % 10
+        else:
+            count = code_size(load8(data + index))
+            memory_copy(place, data + index, count)
+            place += count
+            index += count
+    return read_utf8(mended, place - mended)
 
 
 def checked(place: int, left: int) -> int:
