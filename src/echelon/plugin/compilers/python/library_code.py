@@ -16,7 +16,7 @@ from echelon.plugin.compilers.python import exceptions
 from echelon.plugin.compilers.python.checking.annotations import PLAIN
 from echelon.plugin.compilers.python.checking.checker import CHECKER
 from echelon.plugin.compilers.python.checking.scope import Scope
-from echelon.plugin.compilers.python.checking.source import refuse
+from echelon.plugin.compilers.python.checking.source import parse_own, refuse
 from echelon.plugin.compilers.python.emitting.emitter import Emitter
 from echelon.plugin.compilers.python.encoding import Code
 from echelon.plugin.compilers.python.tree import Expr, Function, Variable
@@ -116,7 +116,7 @@ class Library:
             found = self._modules.get(name)
             if found is None:
                 module = importlib.import_module(f"{PACKAGE}.{name}")
-                tree = ast.parse(inspect.getsource(module))
+                tree = parse_own(inspect.getsource(module))
                 functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
                 found = self._modules[name] = (module, functions)
             return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from echelon import guest
 from echelon.plugin.compilers.python import derived
-from echelon.plugin.compilers.python.checking.source import refuse
+from echelon.plugin.compilers.python.checking.source import parse_own, refuse
 from echelon.plugin.compilers.python.tree import Do, Expr, Function, Let, integer, library, local
 from echelon.plugin.compilers.python.types import BYTES, INT, STR, Type, find
 
@@ -40,6 +40,7 @@ _HOST: Final = {
     "_kv_list": "kv_list", "_kv_atomic": "kv_atomic", "_fetch": "fetch", "_u32": "u32", "_i64": "i64", "_f64": "f64",
     "_read_u32": "read_u32", "_read_i64": "read_i64", "_read_f64": "read_f64", "_joined": "joined",
 }  # fmt: skip
+_NONE: Final = ast.Constant(None)
 _SAME: Final = frozenset({"_packed", "_packed_or_none", "_stored", "_encoded", "_as_json"})
 """Functions whose argument is encoded by their caller's caller: compiled, it is what they return."""
 
@@ -58,6 +59,7 @@ class Source:
 
     body: list[ast.stmt]
     objects: dict[str, str] = field(default_factory=dict)
+    host: dict[str, ast.FunctionDef] = field(default_factory=dict)
 
 
 class _Named(ast.NodeTransformer):
@@ -73,14 +75,17 @@ class _Named(ast.NodeTransformer):
 @lru_cache(1)
 def source() -> Source:
     """Return the kit, parsed once."""
-    tree = ast.parse(Path(guest.__file__).read_text("utf-8"))
+    tree = parse_own(Path(guest.__file__).read_text("utf-8"))
     body: list[ast.stmt] = []
     objects = {}
+    host = {}
     names = set()
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             node.body = [item for item in node.body if getattr(item, "name", "") != "__call__"]
         elif isinstance(node, ast.FunctionDef):
+            if node.name in _HOST:
+                host[node.name] = node
             if node.decorator_list or node.name in _HOST or node.name in _SAME:
                 continue  # of overloads the function itself is compiled; the others are no functions of a module
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -99,7 +104,7 @@ def source() -> Source:
             node.name = PREFIX + node.name
         body.append(node)
     renamed = _Named(names)
-    return Source([renamed.visit(node) for node in body], objects)
+    return Source([renamed.visit(node) for node in body], objects, host)
 
 
 def bring(program: Program, node: ast.ImportFrom) -> None:
@@ -152,10 +157,8 @@ def _host_types(name: str) -> tuple[list[Type], Type]:
     from echelon.plugin.compilers.python.checking.annotations import Annotations
 
     read = Annotations(lambda _: None, {}).read
-    hints = getattr(guest, name).__annotations__
-    kinds = {key: read(ast.parse(hint, mode="eval").body) for key, hint in hints.items()}
-    result = kinds.pop("return")
-    return list(kinds.values()), result
+    found = source().host[name]
+    return [read(arg.annotation) for arg in found.args.args if arg.annotation], read(found.returns or _NONE)
 
 
 def overload(scope: Scope, target: Function, node: ast.AST) -> Function:
