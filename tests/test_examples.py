@@ -269,6 +269,19 @@ async def test_poll(c_home: Path, tmp_path: Path) -> None:
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
 
 
+async def test_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest in Python numbers links that come at once, each once; over a socket it is tested beside its compiler."""
+    monkeypatch.chdir(tmp_path)
+    app = Application()
+    permissions = Permissions(kv=["links", "followed"], env=["LINK_BASE"])
+    app.mount("/to", app.wasm.module(EXAMPLES / "guests" / "links.py", permissions=permissions))
+    async with TestClient(app) as client:
+        urls = [f"https://example.com/{name}" for name in "abcde"]
+        answers = await asyncio.gather(*(client.post("/to/", content=url) for url in urls))
+        assert sorted(answer.text for answer in answers) == [f"/{number}\n" for number in range(1, 6)]
+        assert sorted(link["url"] for link in (await client.get("/to/")).json()) == urls
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_examples_are_short(path: Path) -> None:
     """An example can be read at a glance."""
