@@ -523,12 +523,20 @@ def _sorted(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
         items = loops.list_comprehension(scope, argument)
         fresh = True
     else:
-        found = loops.iteration(scope, argument) if isinstance(argument, ast.Call) else None
+        found = loops.of_call(scope, argument) if isinstance(argument, ast.Call) else None
         if found is not None:
             items, fresh = loops.collect(scope, found), True
         else:
             value = scope.check(argument)
             if find(value.type).kind == "set":
+                key = next((keyword.value for keyword in node.keywords if keyword.arg == "key"), None)
+                if key is not None:
+                    hint = "sort it without a key first: sorted(sorted(…), key=…)"
+                    refuse(
+                        key,
+                        "a set is sorted by a key, and what has equal keys stays in CPython's own order",
+                        hint,
+                    )
                 items, fresh = library("sets.to_list", list_of(find(value.type).args[0]), value), True
             else:
                 items, fresh = loops.to_list(scope, value, argument), find(value.type).kind != "list"

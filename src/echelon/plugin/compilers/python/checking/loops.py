@@ -63,7 +63,7 @@ class Iteration:
 def iteration(scope: Scope, node: ast.expr, *, unordered: bool = False) -> Iteration:
     """Return how an expression is iterated; a set only where its order makes no difference. Raises Refusal."""
     if isinstance(node, ast.Call):
-        found = _of_call(scope, node)
+        found = of_call(scope, node)
         if found is not None:
             return found
     value = scope.check(node)
@@ -141,7 +141,8 @@ def _entries(scope: Scope, value: Expr, what: str) -> Iteration:
     return Iteration(pair, setup, test, Expr("new", pair, (key, second), 16), step, [key, second])
 
 
-def _of_call(scope: Scope, node: ast.Call) -> Iteration | None:
+def of_call(scope: Scope, node: ast.Call) -> Iteration | None:
+    """Return how `range()` and its like are iterated, None for a call whose value is."""
     function = node.func
     if isinstance(function, ast.Attribute) and function.attr in ("items", "keys", "values") and not node.args:
         value = scope.check(function.value)

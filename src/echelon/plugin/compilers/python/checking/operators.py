@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator as arithmetic
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeGuard
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
@@ -16,6 +16,7 @@ from echelon.plugin.compilers.python.tree import (
     Do,
     Expr,
     Let,
+    Stmt,
     integer,
     library,
     local,
@@ -425,13 +426,13 @@ def compare_two(scope: Scope, node: ast.AST, operator: ast.cmpop, left: Expr, ri
             if value.op == "int" and abs(value.data) <= 1 << 53:
                 pair = (as_float(value), other) if value is left else (other, as_float(value))
                 return wasm(_COMPARE_FLOAT[kind], BOOL, *pair, line=line)
-        order = library(
-            "floats.compare_with_int",
-            INT,
-            *((right, as_int(left)) if b == FLOAT else (left, as_int(right))),
-            line=line,
-        )
-        return _from_order(kind, order, swapped=b == FLOAT)
+        if a == FLOAT:
+            order = library("floats.compare_with_int", INT, left, as_int(right), line=line)
+            return _from_order(kind, order, swapped=False)
+        held = scope.temporary(INT)
+        order = library("floats.compare_with_int", INT, right, local(held), line=line)
+        order = Expr("block", INT, (order,), [Let(held, as_int(left))], line)
+        return _from_order(kind, order, swapped=True)
     if kind in (ast.Eq, ast.NotEq):
         found = _equality(scope, node, left, right)
         return negate(found) if kind is ast.NotEq else found
@@ -539,15 +540,29 @@ def _contained(scope: Scope, left: Expr, right: Expr, node: ast.expr, line: int)
     return Expr("block", BOOL, (Expr("call", BOOL, (right, item), target, line),), [Let(held, left)], line)
 
 
+def _is_written_out(node: ast.expr) -> TypeGuard[ast.Tuple | ast.List | ast.Set]:
+    """Tell whether a value is its items, so that none has to be made to look into it."""
+    return (
+        isinstance(node, ast.Tuple | ast.List | ast.Set)
+        and bool(node.elts)
+        and not any(isinstance(item, ast.Starred) for item in node.elts)
+    )
+
+
 def _membership(scope: Scope, node: ast.AST, left: Expr, right_node: ast.expr, inverted: bool) -> Expr:
     line = getattr(node, "lineno", 0)
-    if isinstance(right_node, ast.Tuple | ast.List | ast.Set) and right_node.elts:
+    if _is_written_out(right_node):
         held = scope.temporary(left.type)
+        body: list[Stmt] = [Let(held, left)]
         found = None
         for item in right_node.elts:
-            test = compare_two(scope, item, ast.Eq(), local(held, line), scope.check(item, left.type))
+            value = scope.check(item, left.type)
+            if not isinstance(item, ast.Constant):
+                body.append(Let(kept := scope.temporary(value.type), value))
+                value = local(kept, line)
+            test = compare_two(scope, item, ast.Eq(), local(held, line), value)
             found = test if found is None else Expr("or", BOOL, (found, test), None, line)
-        result = Expr("block", BOOL, (found or truth(False),), [Let(held, left)], line)
+        result = Expr("block", BOOL, (found or truth(False),), body, line)
         return negate(result) if inverted else result
     right = scope.check(right_node)
     container = find(right.type)

@@ -127,7 +127,7 @@ def _mul(out: Emitter, node: Expr) -> None:
         left, right = right, left
     mark = len(out.held)
     first, second = _operand(out, left), _operand(out, right)
-    if right.op == "int" and 0 < right.data < _HALF:
+    if right.op == "int" and 1 < right.data < _HALF:
         most = MOST // right.data
         first()
         out.constant(most)

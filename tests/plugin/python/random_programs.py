@@ -1,0 +1,698 @@
+"""Random programs of typed Python: each is well-typed as a rule, ends, and stays small.
+
+A module is a few classes and many functions. A function has a local of each type, statements that change them, and
+returns one of them or all of them as text; it may call one function written before it. What grows is cut, what loops
+has few rounds, and integers may pass 64 bits.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any, Final
+
+HEADER: Final = '''\
+from __future__ import annotations
+import math
+from dataclasses import dataclass, field
+
+class Odd(ValueError):
+    """What programs raise of their own."""
+
+@dataclass(order=True)
+class Item:
+    name: str
+    count: int = 0
+    tags: list[str] = field(default_factory=list)
+
+    def total(self, price: float) -> float:
+        return self.count * price
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}:{self.count:03d}"
+
+LIMIT = 7
+WORD = "wörd😀"
+
+'''
+PARAMETERS: Final = "n: int, m: int, z: float, p: bool, a: str, c: str, r: list[int], o: int | None"
+RESULTS: Final = ("int", "float", "bool", "str", "bytes", "list[int]", "list[str]", "list[float]")
+LOCALS: Final = {
+    "int": ("i", "j", "n", "m"),
+    "float": ("x", "y", "z"),
+    "bool": ("b", "p"),
+    "str": ("s", "t", "a", "c"),
+    "bytes": ("u",),
+    "list[int]": ("v", "w", "r"),
+    "list[str]": ("l",),
+    "dict[str, int]": ("d",),
+    "dict[int, str]": ("e",),
+    "set[int]": ("q",),
+    "tuple[int, str]": ("h",),
+    "Item": ("k",),
+    "int | None": ("o",),
+}
+INTS: Final = (
+    0, 1, 2, 3, 5, 7, 10, 64, 255, -1, -2, -7, 1000, 2**31, 2**32 - 1, -(2**31), 2**53, 2**62, 2**63 - 1, -(2**63) + 1,
+)  # fmt: skip
+FLOATS: Final = (
+    "0.0",
+    "1.0",
+    "0.5",
+    "-1.5",
+    "3.14",
+    "1e16",
+    "1e-7",
+    "2.675",
+    "1e308",
+    "-0.0",
+    "123456789.125",
+    "5e-324",
+)
+TEXTS: Final = (
+    "",
+    "a",
+    "abc",
+    "Ab c",
+    "ß",
+    "é1",
+    "日本",
+    "😀",
+    "a😀b",
+    " x ",
+    "12",
+    "-7",
+    "1.5",
+    "a,b,c",
+    "z\\n",
+    "'",
+    '\\"',
+)
+FORMATS: Final = {
+    "format of int": (
+        "",
+        ">8",
+        "<6",
+        "^7",
+        "*^9",
+        "05d",
+        "+d",
+        "x",
+        "b",
+        ",",
+        "_d",
+        "#x",
+        "e",
+        ".2f",
+        "+.1e",
+        "%",
+        " d",
+        "o",
+        "X",
+    ),
+    "format of float": (
+        "",
+        ">8",
+        "<9",
+        "^7",
+        ".2f",
+        ".3g",
+        "+.1e",
+        "%",
+        "10.3f",
+        "010.2f",
+        ",.1f",
+        "g",
+        "e",
+        " .4",
+        ".0f",
+        "=+12",
+    ),
+}
+ERRORS: Final = (
+    "ValueError",
+    "KeyError",
+    "IndexError",
+    "ZeroDivisionError",
+    "Odd",
+    "RuntimeError",
+    "TypeError",
+)
+CAUGHT: Final = (
+    *ERRORS,
+    "ArithmeticError",
+    "LookupError",
+    "Exception",
+    "OverflowError",
+    "(ValueError, LookupError)",
+)
+
+
+class Writer:
+    """Writes one module with `random` as the source of every choice."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.written: list[tuple[str, str]] = []
+        self._lines: list[str] = []
+        self._indent = 1
+        self._loops = 0
+        self._fresh = 0
+        self._may_call = False
+        self._scope: dict[str, list[str]] = {}
+
+    def functions(self, count: int) -> Iterator[tuple[str, str]]:
+        """Yield the name and the text of functions; one may call those that came before it."""
+        for number in range(count):
+            text = (
+                self._recursive(f"f{number}") if self.random.random() < 0.1 else self._function(f"f{number}")
+            )
+            yield f"f{number}", text
+
+    # expressions --------------------------------------------------------------------------------------------
+
+    def expr(self, kind: str, depth: int = 2) -> str:
+        """Return an expression of a type; deeper ones are composed of others."""
+        if depth <= 0 or self.random.random() < 0.15:
+            return self._leaf(kind)
+        makers = _MAKERS.get(kind)
+        if not makers:
+            return self._leaf(kind)
+        return self.random.choice(makers)(self, depth - 1)
+
+    def pick(self, *choices: str) -> str:
+        return self.random.choice(choices)
+
+    def _leaf(self, kind: str) -> str:
+        names = self._scope.get(kind, [])
+        if names and self.random.random() < 0.7:
+            return self.random.choice(names)
+        return self._literal(kind)
+
+    def name(self, kind: str) -> str:
+        """Return a local, for f-strings, which had no room for quotes before Python 3.12."""
+        return self.random.choice(self._scope[kind])
+
+    def _literal(self, kind: str) -> str:
+        random = self.random
+        match kind:
+            case "int":
+                return random.choice([str(random.choice(INTS)), str(random.randrange(-9, 40)), "LIMIT"])
+            case "float":
+                return random.choice(FLOATS)
+            case "bool":
+                return random.choice(("True", "False"))
+            case "str":
+                return random.choice([f'"{random.choice(TEXTS)}"', "WORD"])
+            case "bytes":
+                return random.choice(('b""', 'b"a"', r'b"\x00\xff"', 'b"bytes"'))
+            case "list[int]" | "set[int]":
+                items = ", ".join(str(random.randrange(-5, 12)) for _ in range(random.randrange(1, 5)))
+                return f"[{items}]" if kind.startswith("list") else f"{{{items}}}"
+            case "list[str]":
+                return random.choice(('["b", "a"]', '["é", "", "zz"]', '["1"]'))
+            case "list[float]":
+                return random.choice(("[1.5, -0.0]", "[0.1, 0.2, 0.3]"))
+            case "dict[str, int]":
+                return random.choice(('{"a": 1}', '{"a": 2, "b": -1, "abc": 3}'))
+            case "dict[int, str]":
+                return random.choice(('{1: "x"}', '{0: "é", 7: "", -1: "q"}'))
+            case "tuple[int, str]":
+                return f'({random.randrange(-3, 9)}, "{random.choice(TEXTS)}")'
+            case "Item":
+                return f'Item("{random.choice(TEXTS)}", {random.randrange(-3, 9)})'
+            case "int | None":
+                return random.choice(("None", "3", "0"))
+        raise AssertionError(kind)
+
+    def fresh(self) -> str:
+        self._fresh += 1
+        return f"g{self._fresh}"
+
+    def within(self, names: dict[str, str], make: Callable[[], str]) -> str:
+        """Return what `make` writes while names are known, as in a comprehension."""
+        for name, kind in names.items():
+            self._scope.setdefault(kind, []).append(name)
+        try:
+            return make()
+        finally:
+            for name, kind in names.items():
+                self._scope[kind].remove(name)
+
+    # functions ----------------------------------------------------------------------------------------------
+
+    def _begin(self, may_call: bool) -> None:
+        self._lines, self._indent, self._loops, self._fresh = [], 1, 0, 0
+        self._may_call = may_call
+        self._scope = {kind: list(names) for kind, names in LOCALS.items()}
+
+    def _function(self, name: str) -> str:
+        self._begin(may_call=True)
+        scope, self._scope = (
+            self._scope,
+            {"int": ["n", "m"], "float": ["z"], "bool": ["p"], "str": ["a", "c"], "list[int]": ["r"]},
+        )
+        for kind, names in LOCALS.items():
+            for local in names:
+                if local not in "nmzpacro":
+                    annotation = f": {kind}" if self.random.random() < 0.2 or kind not in self._scope else ""
+                    self.say(f"{local}{annotation} = {self.expr(kind, 1)}")
+                    self._scope.setdefault(kind, []).append(local)
+        self._scope = scope
+        for _ in range(self.random.randrange(1, 6)):
+            self.statement(2)
+        result = self.random.choice(RESULTS)
+        if result == "str" or self.random.random() < 0.5:
+            result = "str"
+            shown = self.random.sample(
+                [local for names in LOCALS.values() for local in names if local != "q"], 6
+            )
+            self.say(f'return f"{" ".join(f"{{{local}}}" for local in shown)} {{sorted(q)}}"')
+        else:
+            self.say(f"return {self.expr(result)}")
+        self.written.append((name, result))
+        return f"def {name}({PARAMETERS}) -> {result}:\n" + "\n".join(self._lines) + "\n"
+
+    def _recursive(self, name: str) -> str:
+        self._begin(may_call=False)
+        self._scope = {
+            "int": ["n", "m", "i"],
+            "float": ["z"],
+            "bool": ["p"],
+            "str": ["a", "c"],
+            "list[int]": ["r"],
+            "int | None": ["o"],
+        }
+        result = self.random.choice(("int", "float", "str", "list[int]"))
+        self.say("i = n % 5")
+        self.say("if i == 0:")
+        self.say(f"    return {self.expr(result)}")
+        call = f"{name}(i - 1, {self.expr('int', 1)}, z, not p, a[:3], {self.expr('str', 1)}[:5], r[1:], i)"
+        other = self._leaf(result)
+        if result in ("int", "float"):
+            self.say(f"return {call} {self.pick('+', '-', '*')} {other}")
+        else:
+            self.say(f"return {self.pick(f'{call} + {other}', f'{other} + {call}')}")
+        self.written.append((name, result))
+        return f"def {name}({PARAMETERS}) -> {result}:\n" + "\n".join(self._lines) + "\n"
+
+    # statements ---------------------------------------------------------------------------------------------
+
+    def say(self, line: str) -> None:
+        self._lines.append("    " * self._indent + line)
+
+    def block(self, depth: int) -> None:
+        self._indent += 1
+        for _ in range(self.random.randrange(1, 4)):
+            self.statement(depth - 1)
+        self._indent -= 1
+
+    def statement(self, depth: int) -> None:
+        simple = (self._assign, self._assign, self._augmented, self._change, self._change, self._unpack)
+        nested = (self._if, self._for, self._while, self._try, self._guarded_raise)
+        if depth <= 0 or self.random.random() < 0.5:
+            self.random.choice(simple)()
+        else:
+            self.random.choice(nested)(depth)
+
+    def _target(self, kind: str) -> str:
+        """Return a local that may be assigned."""
+        return self.random.choice(LOCALS[kind])
+
+    def _assign(self) -> None:
+        kind = self.random.choice(list(LOCALS))
+        target = self._target(kind)
+        if self._may_call and not self._loops and self.written and self.random.random() < 0.3:
+            fitting = [name for name, result in self.written if result == kind]
+            if fitting:
+                self._may_call = False
+                self.say(f"{target} = {self.random.choice(fitting)}({self.arguments()})")
+                return
+        value = self.expr(kind)
+        if kind in ("str", "bytes", "list[int]", "list[str]"):
+            value = f"({value})[:{self.random.randrange(6, 14)}]"
+        self.say(f"{target} = {value}")
+
+    def arguments(self) -> str:
+        kinds = ("int", "int", "float", "bool", "str", "str", "list[int]", "int | None")
+        values = [self.expr(kind, 1) for kind in kinds]
+        return ", ".join(f"({v})[:9]" if kind == "str" else v for kind, v in zip(kinds, values, strict=True))
+
+    def _augmented(self) -> None:
+        kind = self.pick("int", "int", "float", "str")
+        target = self._target(kind)
+        operators = {
+            "int": ("+=", "-=", "*=", "//=", "%=", "&=", "|=", "^="),
+            "float": ("+=", "-=", "*=", "/=", "//=", "%="),
+            "str": ("+=",),
+        }
+        self.say(f"{target} {self.random.choice(operators[kind])} {self.expr(kind, 1)}")
+        if kind == "str":
+            self.say(f"{target} = {target}[-9:]")
+
+    def _change(self) -> None:
+        """Change a list, dict, set or object in place."""
+        integer, text = self.expr("int", 1), self.expr("str", 1)
+        v, d, e = self._target("list[int]"), self._target("dict[str, int]"), self._target("dict[int, str]")
+        choices = [
+            "k.count = " + integer,
+            f"k.name = ({text})[:5]",
+            f"q.{self.pick('add', 'discard')}({integer})",
+        ]
+        choices += [f"if len(k.tags) < 4: k.tags.append(({text})[:4])"]
+        choices += [
+            f"if len({v}) < 12: {v}.append({integer})",
+            f"if len({v}) < 12: {v}.insert({integer}, {self._leaf('int')})",
+            f"if len({v}) < 12: {v}.extend(({self.expr('list[int]', 1)})[:4])",
+            f"{v}.reverse()",
+            f"{v}.sort({self.pick('', 'reverse=True', 'key=lambda g: -g', 'key=lambda g: g % 3')})",
+            f"{v}[{self._index()}] = {integer}",
+            f"del {v}[{self._index()}]",
+            f"i = {v}.pop({self.pick('', self._index())})",
+            f"{v}.remove({integer})",
+            f"{v}[{self._slice()}] = ({self.expr('list[int]', 1)})[:4]",
+            f"l.append(({text})[:3])",
+        ]
+        choices += [
+            f"{d}[({text})[:3]] = {integer}",
+            f"{d}[{text}] += {integer}",
+            f"del {d}[{text}]",
+            f"i = {d}.pop({text}, {integer})",
+            f"i = {d}.setdefault(({text})[:3], {integer})",
+            f"{d}.update({{'a': {integer}}})",
+        ]
+        choices += [f"{e}[({integer}) % 5] = ({text})[:4]", f"s = {e}[({integer}) % 5]"]
+        self.say(self.random.choice(choices))
+
+    def _index(self) -> str:
+        return self.pick(str(self.random.randrange(-4, 5)), f"({self._leaf('int')}) % 5", self._leaf("int"))
+
+    def _slice(self) -> str:
+        ends = [
+            self.pick("", str(self.random.randrange(-4, 6)), f"{self._leaf('int')} % 4") for _ in range(2)
+        ]
+        return ":".join(ends)
+
+    def _unpack(self) -> None:
+        self.say(
+            self.pick(
+                "i, j = j, i",
+                "i, s = h",
+                f"i, j = divmod({self.expr('int', 1)}, {self._leaf('int')})",
+                f"s, t = t, ({self.expr('str', 1)})[:8]",
+                f"x, y = y, {self.expr('float', 1)}",
+                f"h = (i, {self._leaf('str')})",
+                f'assert {self.expr("bool", 1)}, f"not {{{self.name("int")}}}"',
+                f"print({self._leaf('str')}, {self._leaf('int')}, {self._leaf('float')})",
+            )
+        )
+
+    def _if(self, depth: int) -> None:
+        self.say(f"if {self.expr('bool')}:")
+        self.block(depth)
+        if self.random.random() < 0.3:
+            self.say(f"elif {self.expr('bool')}:")
+            self.block(depth)
+        if self.random.random() < 0.5:
+            self.say("else:")
+            self.block(depth)
+
+    def _for(self, depth: int) -> None:
+        g, h = self.fresh(), self.fresh()
+        step = self.random.choice((1, 1, 2, -1, -3))
+        text, table = self._leaf("str"), self.pick("d", "d.copy()")
+        head, names = self.random.choice(
+            [
+                (f"for {g} in range({self.random.randrange(-2, 7)})", {g: "int"}),
+                (
+                    f"for {g} in range({self._leaf('int')} % 6, {self.random.randrange(-3, 8)}, {step})",
+                    {g: "int"},
+                ),
+                (f"for {g} in {text}", {g: "str"}),
+                (f"for {g}, {h} in enumerate({text}, {self.random.randrange(3)})", {g: "int", h: "str"}),
+                (f"for {g} in list(v)", {g: "int"}),
+                (f"for {g} in sorted(q)", {g: "int"}),
+                (f"for {g}, {h} in zip(w[:], l[:])", {g: "int", h: "str"}),
+                (f"for {g} in reversed(r[:5])", {g: "int"}),
+                (f"for {g}, {h} in list({table}.items())", {g: "str", h: "int"}),
+                (f"for {g} in sorted(e)", {g: "int"}),
+            ]
+        )
+        self.say(head + ":")
+        self._loops += 1
+        self.within(names, lambda: self._body(depth))
+        self._loops -= 1
+        if self.random.random() < 0.2:
+            self.say("else:")
+            self.block(depth)
+
+    def _body(self, depth: int) -> str:
+        self.block(depth)
+        if self.random.random() < 0.3:
+            self._indent += 1
+            self.say(f"if {self.expr('bool', 1)}: {self.pick('break', 'continue')}")
+            self._indent -= 1
+        return ""
+
+    def _while(self, depth: int) -> None:
+        g = self.fresh()
+        self.say(f"{g} = {self.random.randrange(1, 6)}")
+        more = self.pick("", f" and ({self.expr('bool', 1)})")
+        self.say(f"while {g} > 0{more}:")
+        self._indent += 1
+        self.say(f"{g} -= 1")
+        self._indent -= 1
+        self._loops += 1
+        self._body(depth)
+        self._loops -= 1
+
+    def _try(self, depth: int) -> None:
+        self.say("try:")
+        self.block(depth)
+        g = self.fresh()
+        self.say(f"except {self.random.choice(CAUGHT)} as {g}:")
+        self._indent += 1
+        self.say(self.pick(f"s = str({g})[:40]", f't = f"{{{g}}}!"[:30]', "raise", "i = 0"))
+        self._indent -= 1
+        if self.random.random() < 0.2:
+            self.say("else:")
+            self.block(depth)
+        if self.random.random() < 0.3:
+            self.say("finally:")
+            self.block(depth)
+
+    def _guarded_raise(self, depth: int) -> None:
+        error = self.random.choice(ERRORS)
+        message = self.pick("", self._leaf("str"), f"f'{{{self.name('int')}}} is bad'")
+        self.say(f"if {self.expr('bool', depth)}:")
+        self.say(f"    raise {error}({message})")
+
+
+Maker = Callable[[Writer, int], str]
+
+
+def _comprehension(kind: str) -> Maker:
+    def make(writer: Writer, depth: int) -> str:
+        g, h = writer.fresh(), writer.fresh()
+        source, names = writer.random.choice(
+            [
+                (f"{g} in range({writer.random.randrange(1, 6)})", {g: "int"}),
+                (f"{g} in {writer.expr('list[int]', 0)}[:6]", {g: "int"}),
+                (f"{g}, {h} in enumerate({writer.expr('str', 0)}[:6])", {g: "int", h: "str"}),
+            ]
+        )
+
+        def body() -> str:
+            test = f" if ({writer.expr('bool', 1)})" if writer.random.random() < 0.4 else ""
+            if kind.startswith("dict"):
+                return f"{{{writer.expr('str', 0)}: {writer.expr('int', depth)} for {source}{test}}}"
+            of = kind[kind.index("[") + 1 : -1]
+            text = f"{writer.expr(of, depth)} for {source}{test}"
+            return f"[{text}]" if kind.startswith("list") else f"{{{text}}}"
+
+        return writer.within(names, body)
+
+    return make
+
+
+def _filled(template: str) -> Maker:
+    """Make expressions of a template: `«int»` is an expression, `«int.»` a leaf, `«int!»` a name, `«slice»` a slice."""
+
+    def make(writer: Writer, depth: int) -> str:
+        out, rest = "", template
+        while "«" in rest:
+            before, _, rest = rest.partition("«")
+            kind, _, rest = rest.partition("»")
+            if kind == "slice":
+                made = writer._slice()
+            elif kind == "index":
+                made = writer._index()
+            elif kind in FORMATS:
+                made = writer.random.choice(FORMATS[kind])
+            elif kind.endswith("!"):
+                made = writer.name(kind[:-1])
+            elif kind.endswith("."):
+                made = writer.expr(kind[:-1], 0)
+            else:
+                made = f"({writer.expr(kind, depth)})"
+            out += before + made
+        return out + rest
+
+    return make
+
+
+_TEMPLATES: Final = {
+    "int": """
+        «int» + «int» ;; «int» - «int» ;; «int» * «int» ;; «int» // «int» ;; «int» % «int» ;; -«int» ;; ~«int»
+        +«int» ;; «int» & «int» ;; «int» | «int» ;; «int» ^ «int» ;; «int» << («int.» % 70)
+        «int» >> («int.» % 70) ;; «int» >> «int.» ;; «int» ** («int.» % 5) ;; abs(«int») ;; min(«int», «int.»)
+        max(«int», «int.», «int.») ;; int(«float») ;; int(«bool») ;; int(«str!») ;; len(«str»)
+        len(«list[int]») ;; len(«dict[str, int].») ;; len(«set[int].») ;; sum(«list[int]») ;; round(«float»)
+        ord(«str») ;; «str».find(«str.») ;; «str».count(«str.») ;; «str».index(«str.») ;; «list[int]»[«index»]
+        «list[int]».index(«int.») ;; «list[int]».count(«int.») ;; «dict[str, int]».get(«str.», «int.»)
+        «dict[str, int]»[«str.»] ;; «int» if «bool» else «int» ;; min(«list[int]»)
+        max(«list[int]», default=«int.») ;; «Item.».count ;; «tuple[int, str].»[0] ;; «bytes»[«index»]
+        (o if o is not None else «int») ;; math.floor(«float») ;; math.ceil(«float») ;; math.gcd(«int», «int»)
+        math.isqrt(«int») ;; divmod(«int», «int»)[1] ;; «int» and «int» ;; «int» or «int» ;; int(«str!», 16)
+        math.trunc(«float»)
+    """,
+    "float": """
+        «float» + «float» ;; «float» - «int» ;; «int» * «float» ;; «float» / «float» ;; «int» / «int»
+        «float» // «float» ;; «float» % «float» ;; -«float» ;; abs(«float») ;; float(«int») ;; float(«str!»)
+        round(«float», «int.» % 5) ;; math.sqrt(«float») ;; math.floor(«float.») / 2 ;; min(«float», «float.»)
+        max(«float», «float.») ;; «float» if «bool» else «float» ;; math.sin(«float») ;; math.exp(«float»)
+        math.log(«float») ;; math.hypot(«float», «float») ;; sum(«list[float]», 0.0) ;; «Item.».total(«float»)
+        «float» ** 2 ;; math.fabs(«float») ;; math.fmod(«float», «float») ;; math.copysign(«float», «float»)
+    """,
+    "bool": """
+        «int» < «int» ;; «int» == «int» ;; «float» >= «float» ;; «int» < «float» ;; «str» == «str»
+        «str» < «str» ;; «str» in «str» ;; not «bool» ;; «bool» and «bool» ;; «bool» or «bool»
+        «int» < «int.» <= «int.» ;; «int» in «list[int]» ;; «str» in «dict[str, int].»
+        «int» not in «set[int]» ;; «list[int]» == «list[int]» ;; «list[int]» < «list[int]»
+        «tuple[int, str]» < «tuple[int, str]» ;; «Item» == «Item» ;; «Item» < «Item» ;; o is None
+        «str».isdigit() ;; «str».startswith(«str.») ;; «str».isalpha() ;; «str».isupper() ;; bool(«str»)
+        bool(«list[int]») ;; any(«list[int]») ;; all(«list[int]») ;; math.isnan(«float») ;; «bytes» == «bytes»
+        «dict[str, int]» == «dict[str, int]» ;; «set[int]» <= «set[int]» ;; «bool» if «bool» else «bool»
+        «float» == «int» ;; «bool» == «bool» ;; «bool» ^ «bool»
+    """,
+    "str": """
+        «str» + «str» ;; «str» * («int.» % 4) ;; «str»[«slice»] ;; «str»[«index»] ;; «str»[::-1]
+        «str»[«slice»:2] ;; str(«int») ;; str(«float») ;; str(«bool») ;; repr(«str») ;; repr(«float»)
+        str(«list[int]») ;; str(«list[str]») ;; str(«dict[str, int]») ;; repr(«dict[int, str]»)
+        str(«tuple[int, str]») ;; str(«Item») ;; str(«bytes») ;; f'{«int!»}{«str!»}{«float!»}'
+        f'{«int!»:«format of int»}' ;; f'{«float!»:«format of float»}' ;; f'{«str!»:>6}|{«str!»!r}'
+        «str».upper() ;; «str».lower() ;; «str».title() ;; «str».strip() ;; «str».replace(«str.», «str.»)
+        «str».join(«list[str]») ;; «str».center(«int.» % 9, '*') ;; «str».zfill(«int.» % 9)
+        «dict[int, str]».get(«int.», «str.») ;; «dict[int, str]»[«int.»] ;; «str» if «bool» else «str»
+        chr(«int») ;; chr(«int.» % 1000) ;; hex(«int») ;; bin(«int») ;; oct(«int») ;; «list[str]»[«index»]
+        max(«str», «str.») ;; min(«list[str]») ;; «Item.».name ;; «Item.».label ;; «tuple[int, str].»[1]
+        «str».capitalize() ;; «str» or «str» ;; «str».swapcase() ;; «str».lstrip(«str.»)
+        «str».partition(«str»)[2] ;; str(o) ;; '{}'.join(«list[str]») ;; str(sorted(«set[int]»))
+        «bytes».hex() ;; «bytes».decode()
+    """,
+    "bytes": """
+        «bytes» + «bytes» ;; «bytes»[«slice»] ;; «str».encode() ;; «bytes» * («int.» % 3)
+        bytes([«int.» % 256]) ;; bytes(«list[int]») ;; bytes(«int.» % 5)
+    """,
+    "list[int]": """
+        «list[int]» + «list[int]» ;; «list[int]»[«slice»] ;; «list[int]»[::-1] ;; sorted(«list[int]»)
+        sorted(«list[int]», reverse=True) ;; sorted(«set[int]») ;; [«int», «int.»] ;; list(range(«int.» % 5))
+        «list[int]» * («int.» % 3) ;; list(«dict[str, int].».values()) ;; list(«bytes»)
+        [*«list[int]», «int.»] ;; «list[int]» if «bool» else «list[int]»
+        sorted(«list[int]», key=lambda g: (g % 3, g)) ;; list(reversed(«list[int]»)) ;; «list[int]».copy()
+    """,
+    "list[str]": """
+        «str».split() ;; «str».split(',') ;; sorted(«list[str]») ;; list(«str») ;; [«str», «str.»]
+        «list[str]»[«slice»] ;; list(«dict[str, int].») ;; «str».splitlines() ;; [«Item.».name, «Item.».label]
+        sorted(«list[str]», key=len) ;; «list[str]» + «list[str].» ;; [str(g) for g in «list[int]»[:4]]
+    """,
+    "list[float]": """
+        [«float», «float.»] ;; [float(g) for g in «list[int]»[:4]] ;; sorted(«list[float]»)
+        [g / 2 for g in «list[int]»[:4]]
+    """,
+    "dict[str, int]": """
+        {«str.»: «int», «str.»: «int.»} ;; dict(zip(«list[str]», «list[int]»)) ;; «dict[str, int]».copy()
+    """,
+    "dict[int, str]": """
+        {«int.»: «str.», «int.»: «str.»} ;; {g: str(g) for g in «list[int]»[:5]}
+        dict(enumerate(«list[str]»[:4]))
+    """,
+    "set[int]": """
+        «set[int]» | «set[int]» ;; «set[int]» & «set[int]» ;; «set[int]» - «set[int]» ;; set(«list[int]»)
+        «set[int]» ^ «set[int].» ;; {«int», «int.»}
+    """,
+    "tuple[int, str]": """
+        («int», «str»[:5]) ;; («tuple[int, str].»[0], «str.») ;; max(«tuple[int, str].», «tuple[int, str].»)
+    """,
+    "Item": """
+        Item(«str»[:5], «int») ;; Item(count=«int.», name=«str»[:4]) ;; Item(«str.», «int.», «list[str]»[:3])
+        «Item.» if «bool» else «Item.» ;; max(«Item.», «Item.»)
+    """,
+    "int | None": """
+        «int» if «bool» else None ;; None if «bool» else «int»
+    """,
+}
+"""Expressions of each type, between `;;` and line ends."""
+_MAKERS: Final[dict[str, list[Maker]]] = {
+    kind: [_filled(template.strip()) for line in text.strip().splitlines() for template in line.split(";;")]
+    for kind, text in _TEMPLATES.items()
+}
+for _kind in ("list[int]", "list[str]", "list[float]", "set[int]", "dict[str, int]"):
+    _MAKERS[_kind] += [_comprehension(_kind), _comprehension(_kind)]
+
+
+def sixty_four_bits(source: str) -> dict[str, Any]:
+    """Run a module's text with integers of 64 bits, and return its names.
+
+    Every operator's and call's result passes through `bounded`, which raises what compiled Python raises.
+    """
+    tree = ast.fix_missing_locations(_Bounding().visit(ast.parse(source)))
+    module = types.ModuleType("program")
+    sys.modules["program"] = module  # where dataclasses look for what annotations name
+    names = vars(module)
+    names.update(bounded=bounded, sum=_sum)
+    exec(compile(tree, "program.py", "exec"), names)
+    return names
+
+
+def bounded(value: Any) -> Any:
+    """Return a value; raises OverflowError for an integer that needs more than 64 bits."""
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise OverflowError("the integer needs more than 64 bits")
+    if type(value) is tuple:
+        for item in value:
+            bounded(item)
+    return value
+
+
+def _sum(items: Any, start: Any = 0) -> Any:
+    values = list(items)
+    if type(start) is float or any(type(value) is float for value in values):
+        return sum(values, start)  # which compensates for what is lost, from Python 3.12
+    for value in values:
+        start = bounded(start + value)
+    return start
+
+
+class _Bounding(ast.NodeTransformer):
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        return self._wrap(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        return self._wrap(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        return self._wrap(node)
+
+    def _wrap(self, node: ast.expr) -> ast.AST:
+        self.generic_visit(node)
+        return ast.Call(ast.Name("bounded", ast.Load()), [node], [])
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        """Make a plain assignment of it: what is too large is never assigned."""
+        read = ast.parse(ast.unparse(node.target), mode="eval").body
+        return self.visit(ast.Assign([node.target], ast.BinOp(read, node.op, node.value)))

@@ -1,0 +1,101 @@
+"""Random programs, by CPython and compiled: the same value, the same exception, or refused with a reason."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+from random_programs import HEADER, Writer, sixty_four_bits
+
+from echelon.errors import Trap
+from echelon.plugin.compilers.python.compiler import Translation, translate
+from echelon.runtime import binary, signature
+from echelon.runtime.core import Runtime
+from echelon.runtime.limits import Limits
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
+
+MODULES = int(os.environ.get("ECHELON_FUZZ_ROUNDS", "0")) // 40 or 263
+"""Of 40 programs each."""
+FUNCTIONS = 40
+SHARDS = 13
+LEAST_ACCEPTED = 0.96
+ARGUMENTS: tuple[tuple[Any, ...], ...] = (
+    (3, -2, 2.5, True, "héllo", "a,b", [3, 1, 2], None),
+    (0, 7, -0.0, False, "", "😀x", [], 4),
+    (-(2**63), 2**62, 1e308, True, "Zz 12", "7", [5, -5, 2**40], 0),
+)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+async def test_random_programs(runtime: Runtime, shard: int) -> None:
+    """Ten thousand functions, each called with three rows of arguments."""
+    seeds = range(shard, MODULES, SHARDS)
+    reasons = Counter[str]()
+    accepted = sum([await _compare(runtime, seed, reasons) for seed in seeds])
+    assert accepted >= len(seeds) * FUNCTIONS * LEAST_ACCEPTED, reasons
+
+
+async def _compare(runtime: Runtime, seed: int, reasons: Counter[str]) -> int:
+    """Compare the programs of one module, and return how many there were."""
+    written = dict(Writer(Random(seed)).functions(FUNCTIONS))
+    made, accepted = _accepted(written, reasons)
+    source = HEADER + "\n".join(accepted.values())
+    assert made.wasm is not None
+    assert made.signature is not None
+    data = binary.add_custom_section(made.wasm, signature.SECTION, signature.encode(made.signature))
+    module = await runtime.load(data, name=f"seed-{seed}", limits=Limits(time="10s", memory="256MiB"))
+    names = sixty_four_bits(source)
+    try:
+        for name, text in accepted.items():
+            for args in ARGUMENTS:
+                expected = _by_python(names[name], args)
+                found = await _compiled(module, name, args)
+                assert found == expected, f"seed {seed}, {name}{args}: {found}, CPython {expected}\n{text}"
+    finally:
+        module.close()
+    return len(accepted)
+
+
+def _accepted(written: dict[str, str], reasons: Counter[str]) -> tuple[Translation, dict[str, str]]:
+    """Compile programs without those that are refused, nor those that call them; count why."""
+    left = dict(written)
+    while True:
+        source = HEADER + "\n".join(left.values())
+        made = translate(source, "program.py")
+        if made.wasm is not None:
+            return made, left
+        (problem,) = made.diagnostics
+        lines = source.splitlines()
+        starts = [line for line in lines[: problem.line] if line.startswith("def f")]
+        assert problem.line > 0, problem
+        assert starts, problem
+        name = starts[-1][4 : starts[-1].index("(")]
+        assert name in left, problem
+        reasons[problem.message.splitlines()[0]] += 1
+        gone = {name}
+        del left[name]
+        for other, text in list(left.items()):
+            if gone & set(re.findall(r"\bf\d+\b", text)):
+                gone.add(other)
+                del left[other]
+
+
+def _by_python(function: Any, args: tuple[Any, ...]) -> str:
+    try:
+        return repr(function(*copy.deepcopy(args)))
+    except Exception as exc:
+        text = str(exc)
+        return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+async def _compiled(module: Any, name: str, args: tuple[Any, ...]) -> str:
+    try:
+        return repr(await module.call(name, *args))
+    except Trap as trap:
+        return str(trap) if trap.code == "exception" else repr(trap)
