@@ -270,7 +270,7 @@ async def test_poll(c_home: Path, tmp_path: Path) -> None:
 
 
 async def test_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guest in Python numbers links that come at once, each once; over a socket it is tested beside its compiler."""
+    """The guest in Python numbers links that come at once, each once."""
     monkeypatch.chdir(tmp_path)
     app = Application()
     permissions = Permissions(kv=["links", "followed"], env=["LINK_BASE"])
