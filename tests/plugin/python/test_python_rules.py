@@ -391,6 +391,13 @@ STATEMENTS = """
         text += f"{a}<{b}" if a < b else ","
     return text
 ---
+    return f"{[n for n in range(i, 20, len(v) + 1)]} {[n for n in range(20, i, -len(v) - 3)]} {list(range(5, 0, i))[:9]}"
+---
+    most = 9223372036854775807
+    ends = [n for n in range(-most, most, most - 1 + i % 2)]
+    ends += [n for n in range(most, -most - 1, -most + i % 3)]
+    return str(ends + [n for n in reversed(range(most - 9, most, 4))])
+---
     return str([(a, b) for a in range(3) for b in v if a != b][:5])
 ---
     return str([[a * b for a in range(3)] for b in v])

@@ -174,16 +174,12 @@ def _range(scope: Scope, node: ast.Call) -> Iteration:
         test = wasm(op.I64_LT_S if step.data > 0 else op.I64_GT_S, BOOL, local(at), local(limit))
         advance: list[Stmt] = [Let(at, library("integers.step", INT, local(at), local(limit), step))]
         return Iteration(INT, setup, test, local(at), advance, range=(start, stop, step.data))
-    by = scope.temporary(INT, "step")
+    by, left = scope.temporary(INT, "step"), scope.temporary(INT, "left")
     setup = [Let(at, start), Let(limit, stop), Let(by, library("integers.require_step", INT, step))]
-    test = library("integers.before", BOOL, local(at), local(limit), local(by))
-    return Iteration(
-        INT,
-        setup,
-        test,
-        local(at),
-        [Let(at, library("integers.step", INT, local(at), local(limit), local(by)))],
-    )
+    setup.append(Let(left, library("integers.range_size", INT, local(at), local(limit), local(by))))
+    test = wasm(op.I64_NE, BOOL, local(left), integer(0))
+    forward = Let(at, Expr("add", INT, (local(at), local(by)), "fits"))
+    return Iteration(INT, setup, test, local(at), [forward, _advance(left, -1)])
 
 
 def _enumerate(scope: Scope, node: ast.Call) -> Iteration:
@@ -408,7 +404,7 @@ def list_comprehension(
         if find(value.type) == NONE and find(wanted).kind == "hole":
             refuse(node.elt, "every item is None")
         value = scope.coerce(value, wanted, node.elt, "the item")
-        return [Do(library("lists.append", NONE, local(held), bits(value)), value.line)]
+        return [Do(Expr("append", NONE, (local(held), value)), value.line)]
 
     loops = comprehend(scope, node.generators, body)
     return Expr("block", kind, (local(held),), [Let(held, Expr("list", kind)), *loops], node.lineno)
@@ -494,13 +490,13 @@ def collect(scope: Scope, found: Iteration) -> Expr:
     """Return a new list of all items."""
     kind = list_of(found.kind)
     held = scope.temporary(kind)
-    add = Do(library("lists.append", NONE, local(held), bits(found.value)))
+    add = Do(Expr("append", NONE, (local(held), found.value)))
     statements: list[Stmt] = [Let(held, Expr("list", kind))]
     if found.range is not None:
         start, stop, step = found.range
         variable = scope.temporary(INT)
         counter, limit = scope.temporary(INT), scope.temporary(INT)
-        add = Do(library("lists.append", NONE, local(held), local(variable)))
+        add = Do(Expr("append", NONE, (local(held), local(variable))))
         statements.append(ForRange(variable, counter, limit, start, stop, step, [add]))
     else:
         statements += [*found.setup, While(found.test, [add], [], found.step)]

@@ -17,6 +17,7 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     bits_float,
     clz,
     divide_signed,
+    divide_unsigned,
     less_unsigned,
     remainder_signed,
     shift_right_unsigned,
@@ -261,14 +262,14 @@ def require_step(by: int) -> int:
 
 
 def range_size(start: int, stop: int, by: int) -> int:
-    """Return how many numbers a range has."""
+    """Return how many numbers a range has, without a sign."""
     if by > 0:
         if start >= stop:
             return 0
-        return divide_signed(stop - 1 - start, by) + 1
+        return wrap(divide_unsigned(wrap(stop - 1 - start), by) + 1)
     if start <= stop:
         return 0
-    return divide_signed(start - 1 - stop, -by) + 1
+    return wrap(divide_unsigned(wrap(start - 1 - stop), wrap(-by)) + 1)
 
 
 def round_to(value: int, places: int) -> int:
