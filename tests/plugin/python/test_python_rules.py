@@ -391,7 +391,17 @@ STATEMENTS = """
         text += f"{a}<{b}" if a < b else ","
     return text
 ---
-    return f"{[n for n in range(i, 20, len(v) + 1)]} {[n for n in range(20, i, -len(v) - 3)]} {list(range(5, 0, i))[:9]}"
+    found = [n for n in range(i, 20, len(v) + 1)] + [n for n in range(20, i, -len(v) - 3)]
+    return f"{found} {list(range(5, 0, i))[:9]}"
+---
+    w = list(range(40))
+    w[:5] = w[4::-1]
+    w[10:] = w[9::-1] + v
+    w[3:3] = w[1:25]
+    w[::2] = w[1::2] + [7] * (len(w) % 2)
+    u = w[2:4]
+    w[1:2] = w[0:1] * 3
+    return f"{w} {u} {len(w)}"
 ---
     most = 9223372036854775807
     ends = [n for n in range(-most, most, most - 1 + i % 2)]

@@ -27,7 +27,7 @@ from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature
 
 NAME: Final = "python"
-VERSION: Final = "1"
+VERSION: Final = "2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,15 @@ def _store_slice(scope: Scope, target: ast.Subscript, owner: Expr, value: Expr) 
     name = "lists.set_slice" if step.op == "int" and step.data == 1 else "lists.set_slice_step"
     more = () if name == "lists.set_slice" else (step,)
     called = library(name, NONE, local(held), *bounds, *more, integer(flags), local(kept), line=target.lineno)
-    return [Let(kept, items), Let(held, owner), Do(called)]
+    made: list[Stmt] = [Let(kept, items), Let(held, owner), Do(called)]
+    if items.op == "library" and items.data in (
+        "lists.slice",
+        "lists.slice_step",
+        "lists.concat",
+        "lists.repeat",
+    ):
+        made.append(Do(library("lists.drop", NONE, local(kept))))
+    return made
 
 
 def annotated(scope: Scope, node: ast.AnnAssign) -> list[Stmt]:
