@@ -104,8 +104,6 @@ def audit(axe: str) -> Callable[[Page], Any]:
 @pytest.fixture(scope="session")
 def pictures() -> Path:
     """Where screenshots go: outside of the repository."""
-    folder = Path(
-        os.environ.get("ECHELON_SCREENSHOTS") or Path(tempfile.gettempdir()) / "echelon-screenshots"
-    )
+    folder = Path(os.environ.get("TEST_SCREENSHOTS") or Path(tempfile.gettempdir()) / "echelon-screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -71,9 +71,10 @@ class ErrorHandlers:
                 if second is not error:
                     log.error("the handler for %r failed", type(error).__name__, exc_info=second)
                     return self._unexpected(second)
-        return self._default(error)
+        return self.problem(error)
 
-    def _default(self, error: Exception) -> Response:
+    def problem(self, error: Exception) -> Response:
+        """Return the answer for an exception without a handler, a problem document for all but a client that left."""
         if isinstance(error, BadInput):
             extensions: dict[str, Any] = {"errors": list(error.errors)} if error.errors else {}
             return Problem(error.status, error.detail, headers=error.headers, **extensions)

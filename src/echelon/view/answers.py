@@ -113,6 +113,12 @@ class Answers:
         detail = getattr(error, "detail", "")
         return await self._error_page(request, 404, detail) if wants_html(request) else Problem(404, detail)
 
+    async def refused(self, request: Request, problem: Response) -> Response:
+        """Answer an expected error of any route: browsers get a page, others the problem document."""
+        if isinstance(problem, Problem) and wants_html(request):
+            return await self._problem_page(request, problem)
+        return problem
+
     # --- documents ---
 
     async def _page(

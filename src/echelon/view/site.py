@@ -130,6 +130,9 @@ class Site:
             return
         if routes.NOT_FOUND in self._answers.special and not self._errors.answers(404):
             self._errors.add(404, self._answers.not_found)
+        others = not any(self._errors.answers(kind) for kind in (HTTPError, Exception))
+        if routes.FAILED in self._answers.special and others:
+            self._errors.add(HTTPError, self._refused)
         try:
             await self._build()
         except CompileError as exc:
@@ -138,6 +141,10 @@ class Site:
             self._fail(exc)
         if self._debug:
             self._watcher = asyncio.create_task(self._watch())
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        """Answer an expected error of any route."""
+        return await self._answers.refused(request, self._errors.problem(error))
 
     async def close(self) -> None:
         """Stop watching, end the connections that wait for changes, and let go of the module."""

@@ -1,0 +1,1 @@
+"""A blog: pages, islands, the key-value store and a guest."""
