@@ -252,25 +252,18 @@ def _list(scope: Scope, node: ast.List, expected: Type | None) -> Expr:
     item, values = _items(scope, node.elts, _argument(expected, "list", 0), node)
     kind = list_of(item)
     if any(isinstance(element, ast.Starred) for element in node.elts):
-        return _spread(scope, node, kind, item)
+        return _spread(scope, node, kind, values)
     return Expr("list", kind, tuple(values), None, node.lineno)
 
 
-def _spread(scope: Scope, node: ast.List, kind: Type, item: Type) -> Expr:
+def _spread(scope: Scope, node: ast.List, kind: Type, values: list[Expr]) -> Expr:
     held = scope.temporary(kind)
     body: list[Stmt] = [Let(held, Expr("list", kind))]
-    for element in node.elts:
+    for element, value in zip(node.elts, values, strict=True):
         if isinstance(element, ast.Starred):
-            more = scope.check(element.value, kind)
-            body.append(
-                Do(
-                    library(
-                        "lists.extend", NONE, local(held), loops.to_list(scope, more, element.value, kind)
-                    )
-                )
-            )
+            more = loops.to_list(scope, value, element.value, kind)
+            body.append(Do(library("lists.extend", NONE, local(held), more)))
         else:
-            value = scope.check_as(element, item)
             body.append(Do(library("lists.append", NONE, local(held), bits(value))))
     return Expr("block", kind, (local(held),), body, node.lineno)
 
@@ -278,13 +271,21 @@ def _spread(scope: Scope, node: ast.List, kind: Type, item: Type) -> Expr:
 def _items(
     scope: Scope, nodes: list[ast.expr], wanted: Type | None, node: ast.AST
 ) -> tuple[Type, list[Expr]]:
-    """Check values that have to be of one type; None among them makes it optional."""
-    plain = [element for element in nodes if not isinstance(element, ast.Starred)]
-    if wanted is not None and find(wanted).kind != "hole":
-        return wanted, [scope.check_as(element, wanted, "this item") for element in plain]
-    found: list[Expr] = []
+    """Check values that have to be of one type; None among them makes it optional.
+
+    What a star is before is checked in its turn, and is not made an item.
+    """
     kind: Type = wanted or Hole()
-    for element in plain:
+    known = find(kind).kind != "hole"
+    found: list[Expr] = []
+    plain: list[Type] = []
+    for element in nodes:
+        if isinstance(element, ast.Starred):
+            found.append(scope.check(element.value, list_of(kind)))
+            continue
+        if known:
+            found.append(scope.check_as(element, kind, "this item"))
+            continue
         value = scope.check(element, kind)
         have = find(value.type)
         if have == NONE:
@@ -294,15 +295,18 @@ def _items(
         elif find(kind).kind != "optional" and have.kind == "optional":
             kind = have
         found.append(value)
-    if any(find(value.type) == NONE for value in found) and find(kind).kind not in ("optional", "hole"):
-        kind = optional(kind)
-    if any(find(value.type) == NONE for value in found) and find(kind).kind == "hole":
+        plain.append(have)
+    if known:
+        return kind, found
+    if NONE in plain and find(kind).kind == "hole":
         refuse(node, "every item is None", "annotate the variable")
-    mixed = {str(find(value.type)) for value in found}
-    if mixed == {"int", "float"}:
+    if NONE in plain and find(kind).kind != "optional":
+        kind = optional(kind)
+    if {str(find(have)) for have in plain} == {"int", "float"}:
         refuse(node, "the items are int and float", "write them all as floats, such as 1.0")
     return kind, [
-        scope.coerce(value, kind, element, "this item") for value, element in zip(found, plain, strict=True)
+        value if isinstance(element, ast.Starred) else scope.coerce(value, kind, element, "this item")
+        for value, element in zip(found, nodes, strict=True)
     ]
 
 

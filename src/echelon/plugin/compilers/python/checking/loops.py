@@ -478,12 +478,8 @@ def put(scope: Scope, target: Expr, kind: Type, key: Expr, value: Expr | None) -
 
 def to_list(scope: Scope, value: Expr, node: ast.AST, wanted: Type | None = None) -> Expr:
     """Return a new list of what a value holds, or the list that it is."""
-    if find(value.type).kind == "list":
-        if wanted is not None:
-            return scope.coerce(value, wanted, node)
-        return value
-    found = over(scope, value, node)
-    return collect(scope, found)
+    made = value if find(value.type).kind == "list" else collect(scope, over(scope, value, node))
+    return made if wanted is None else scope.coerce(made, wanted, node)
 
 
 def collect(scope: Scope, found: Iteration) -> Expr:

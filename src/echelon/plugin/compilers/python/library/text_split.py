@@ -65,10 +65,7 @@ def split_spaces(text: int, most: int) -> int:
         append(found, part(text, start, end - start))
         start = end
         most -= 1
-    end = length
-    while is_white(at(text, end - 1)):
-        end -= 1
-    append(found, part(text, start, end - start))
+    append(found, part(text, start, length - start))
     return found
 
 
