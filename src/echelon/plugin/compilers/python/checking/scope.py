@@ -100,16 +100,14 @@ class Scope:
         """Return a whole number; a bool is one."""
         found = as_int(self.check(node))
         if found.type != INT:
-            self.mismatch(node, found.type, INT)
+            self.mismatch(node, found, INT)
         return found
 
     def coerce(self, value: Expr, kind: Type, node: ast.AST, what: str = "") -> Expr:
-        """Return a value as one of a type: a literal as float, anything as optional; raises Refusal."""
+        """Return a value as one of a type, or as optional; raises Refusal. An int stays one, as it does in CPython."""
         kind, have = find(kind), find(value.type)
         if unify(have, kind):
             return value
-        if kind == FLOAT and value.op == "int":
-            return real(float(value.data), value.line)
         if kind.kind == "optional":
             inner = kind.args[0]
             if have == NONE:
@@ -121,14 +119,16 @@ class Scope:
             if have.kind != "optional":
                 value = self.coerce(value, inner, node, what)
                 return box(value, kind)
-        self.mismatch(node, have, kind, what)
+        self.mismatch(node, value, kind, what)
         raise AssertionError
 
-    def mismatch(self, node: ast.AST, have: Type, wanted: Type, what: str = "") -> None:
+    def mismatch(self, node: ast.AST, value: Expr, wanted: Type, what: str = "") -> None:
         """Refuse a value of the wrong type."""
         hint = ""
-        have = find(have)
-        if wanted == FLOAT and have in (INT, BOOL):
+        have = find(value.type)
+        if wanted == FLOAT and value.op == "int":
+            hint = f"write {value.data}.0"
+        elif wanted == FLOAT and have in (INT, BOOL):
             hint = "write float(…) around it"
         elif wanted == INT and have == BOOL:
             hint = "write int(…) around it"
@@ -183,14 +183,15 @@ class Scope:
     def _fit(self, variable: Variable, value: Expr, node: ast.AST) -> Expr:
         name, have = variable.name, find(value.type)
         kind = find(variable.type)
-        if not unify(have, kind) and not (kind.kind == "optional" or (kind == FLOAT and value.op == "int")):
+        if not unify(have, kind) and kind.kind != "optional":
             refuse(
                 node,
                 f"{name} is {kind} and would become {have}",
                 f"give the new value another name, or annotate it first: {name}: {kind} | {have}"
                 if have == NONE
                 else "a variable keeps its type: give the new value another name"
-                + (", or begin with a float" if kind == INT and have == FLOAT else ""),
+                + (", or begin with a float" if kind == INT and have == FLOAT else "")
+                + (f", or write {value.data}.0" if kind == FLOAT and value.op == "int" else ""),
             )
         return self.coerce(value, kind, node, name)
 
