@@ -138,6 +138,17 @@ def pack_items(kind: str, values: Sequence[Any]) -> bytes:
         raise ValueError(f"an item does not fit {kind}: {exc}") from None
 
 
+def pack_item(kind: str, value: Any) -> bytes:
+    """Return one number as it lies among other values; raises TypeError or ValueError."""
+    if not isinstance(value, tuple(_STRICT.get(kind, _INTEGER))):
+        name = "bool" if kind == "bool" else "float" if kind[0] == "f" else "int"
+        raise TypeError(f"expected {name}, got {type(value).__name__}")
+    try:
+        return struct.pack(f"<{ITEMS[kind]}", value)
+    except (struct.error, OverflowError):
+        raise ValueError(f"{value} is out of range of {kind}") from None
+
+
 def unpack_items(kind: str, content: bytes) -> list[Any]:
     """Return the numbers that lie in a row; what is left over is no number."""
     layout = ITEMS[kind]

@@ -14,7 +14,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from echelon.runtime import binary, signature, stripping
+from echelon.runtime import binary, records, signature, stripping
 from echelon.runtime.binary import ModuleInfo
 from echelon.runtime.signature import Function, Signature, Value
 
@@ -23,7 +23,9 @@ ABI: Final = "linear"
 PREFIX: Final = "echelon."
 MAX_LINE: Final = 4_096
 _LINE: Final = re.compile(r"([^\s(),:]+)\s*\(([^()]*)\)\s*(?:->\s*([^\s()][^()]*))?")
-_VALUE: Final = re.compile(r"(?:([^\s:<>]+)\s*:\s*)?([^\s:]+)")
+_VALUE: Final = re.compile(
+    r"(?:([^\s:<>{}]+)\s*:\s*)?([^\s:<{]+|(?:list|option|record|tuple|map)[<{].*[>}])", re.DOTALL
+)
 
 
 def parse(line: str) -> Function:
@@ -38,7 +40,7 @@ def parse(line: str) -> Function:
 
 
 def _values(line: str, text: str) -> tuple[Value, ...]:
-    return tuple(_value(line, part) for part in text.split(",")) if text.strip() else ()
+    return tuple(_value(line, part) for part in records.split(text))
 
 
 def _value(line: str, text: str) -> Value:

@@ -4,7 +4,10 @@
     numbers, bool             its core type                itself; bool is a byte
     str, bytes, json          pointer, length (i32 each)   pointer, length (u32 each)
     list<T>                   pointer, how many items      the same; the items lie in a row
-    option<T> of these three  the same, pointer 0 is none  the same
+    record{name: T, …}        pointer, how many bytes      the same; the fields lie like those of a C struct
+    tuple<T, …>               the same                     the same
+    map<K, V>                 pointer, how many entries    the same; keys and values lie in a row like C structs
+    option<T> of these        the same, pointer 0 is none  the same
     option<number or bool>    is there one (i32), value    a byte and the value, like a C struct
 
 All arguments of a call lie in one block, which the guest's `echelon_alloc(size) -> pointer` gives: one call in. A
@@ -14,14 +17,15 @@ else, and several results, as a pointer to where they lie in a row like the fiel
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from echelon.errors import GuestError, OutputExceeded
-from echelon.runtime import json_values
-from echelon.runtime.abi import CORE, ITEMS, pack_items, unpack_items
+from echelon.runtime import json_values, records
+from echelon.runtime.abi import CORE, ITEMS, pack_item, pack_items, unpack_items
 from echelon.runtime.signature import MAX_DEPTH, Value
 
 if TYPE_CHECKING:
@@ -41,11 +45,12 @@ Place = tuple[int | None, int]
 class Block:
     """The arguments of a call as they will lie in the guest's memory, before it is known where."""
 
-    __slots__ = ("_parts", "_rows", "size")
+    __slots__ = ("_parts", "_rows", "_structs", "size")
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._rows: list[tuple[int, list[Place]]] = []
+        self._structs: list[tuple[int, bytearray, list[tuple[int, int]]]] = []
         self.size = 0
 
     def _align(self, align: int) -> int:
@@ -70,8 +75,22 @@ class Block:
         self.size += _ROW * len(rows)
         return start
 
+    def add_rows_of(self, rows: list[tuple[bytearray, list[tuple[int, int]]]], align: int) -> int:
+        """Add rows of several types one after another; each has pointers at offsets, to places in the block."""
+        start = self._align(align)
+        for content, pointers in rows:
+            if pointers:
+                self._structs.append((len(self._parts), content, pointers))
+            self._parts.append(content)
+            self.size += len(content)
+        return start
+
     def content(self, base: int) -> bytes:
         """Return the bytes of a block that lies at `base`."""
+        for position, content, pointers in self._structs:
+            for at, start in pointers:
+                struct.pack_into("<I", content, at, base + start)
+            self._parts[position] = content
         for position, rows in self._rows:
             words = [
                 word for start, length in rows for word in (0 if start is None else base + start, length)
@@ -101,7 +120,8 @@ class Reading:
 # A layout is how values of one type cross. `core` are the core types of a parameter (u32 and u64 are those, unsigned);
 # the first is a pointer where it `points`. `size` and `align` are those in memory. `lower()` gives the core values of
 # an argument and `store()` puts values in a row into a block; both raise TypeError, ValueError, OverflowError or
-# struct.error. `load()` reads values that lie in a row and raises GuestError.
+# struct.error. `load()` reads values that lie in a row and raises GuestError. `fill()` and `pick()` do the same for one
+# value among others: its bytes, with a pointer in the first four where it has one, and where in the block that leads.
 
 
 class _Number:
@@ -129,6 +149,12 @@ class _Number:
     def load(self, reading: Reading, pointer: int, count: int) -> list[Any]:
         return unpack_items(self.kind, reading.take(pointer, count * self.size))
 
+    def fill(self, _block: Block, value: Any) -> tuple[bytes, int | None]:
+        return pack_item(self.kind, value), None
+
+    def pick(self, _reading: Reading, content: bytes, at: int) -> Any:
+        return unpack_items(self.kind, content[at : at + self.size])[0]
+
 
 class _OptionalNumber:
     """A number or bool, or None."""
@@ -152,6 +178,15 @@ class _OptionalNumber:
         rows = self._row.iter_unpack(reading.take(pointer, count * self.size))
         return [value if there else None for there, value in rows]
 
+    def fill(self, block: Block, value: Any) -> tuple[bytes, int | None]:
+        if value is None:
+            return bytes(self.size), None
+        return b"\1" + bytes(self._item.size - 1) + self._item.fill(block, value)[0], None
+
+    def pick(self, _reading: Reading, content: bytes, at: int) -> Any:
+        there, value = self._row.unpack_from(content, at)
+        return value if there else None
+
 
 @dataclass(frozen=True, slots=True)
 class _Pointed:
@@ -166,12 +201,24 @@ class _Pointed:
     optional: bool = False
 
     def store(self, block: Block, values: Sequence[Any]) -> int:
-        lower = self.lower
-        return block.add_rows([lower(block, value) for value in values])
+        lower, rows = self.lower, []
+        try:
+            for value in values:
+                rows.append(lower(block, value))
+        except records.MISFITS as exc:
+            raise records.misfit(f"[{len(rows)}]", exc) from None
+        return block.add_rows(rows)
 
     def load(self, reading: Reading, pointer: int, count: int) -> list[Any]:
         rows = struct.iter_unpack("<II", reading.take(pointer, count * _ROW))
         return [self.read(reading, start, length) for start, length in rows]
+
+    def fill(self, block: Block, value: Any) -> tuple[bytes, int | None]:
+        start, length = self.lower(block, value)
+        return struct.pack("<II", 0, length), start
+
+    def pick(self, reading: Reading, content: bytes, at: int) -> Any:
+        return self.read(reading, *struct.unpack_from("<II", content, at))
 
 
 def _lower_text(block: Block, value: Any) -> Place:
@@ -231,16 +278,28 @@ _POINTED: Final = {
     "json": _Pointed(_lower_json, _read_json),
 }
 KINDS: Final = (*ITEMS, *_POINTED)
+_KEY: Final = re.compile(r"([iu](8|16|32|64)|f32|f64|bool|str|bytes|[, ]|tuple<|>)+")
+"""Types that can be the keys of a map: what Python can look up."""
 
 
 def layout_of(kind: str, depth: int = MAX_DEPTH) -> Layout:
     """Return how values of a type cross; raises ValueError for a type there is not."""
     base, bracket, inner = kind.partition("<")
+    if kind.startswith("record{") and kind.endswith("}") and len(kind) > len("record{}") and depth:
+        names, kinds = records.named(kind[len("record{") : -1])
+        return _Pointed(*records.record(names, [layout_of(each, depth - 1) for each in kinds]))
     if not bracket:
         if base in ITEMS:
             return _Number(base)
         if base in _POINTED:
             return _POINTED[base]
+    elif depth and inner.endswith(">") and base in ("tuple", "map"):
+        kinds = records.split(inner[:-1])
+        layouts = [layout_of(each, depth - 1) for each in kinds]
+        if base == "tuple" and layouts:
+            return _Pointed(*records.tuple_of(layouts))
+        if base == "map" and len(layouts) == 2 and _KEY.fullmatch(kinds[0]):
+            return _Pointed(*records.map_of(*layouts))
     elif depth and inner.endswith(">") and base in ("list", "option"):
         item = layout_of(inner[:-1], depth - 1)
         if base == "list":
@@ -250,8 +309,9 @@ def layout_of(kind: str, depth: int = MAX_DEPTH) -> Layout:
         if isinstance(item, _Pointed) and not item.optional:
             return _option_of(item)
     raise ValueError(
-        f'the type "{kind[:80]}" cannot cross in the ABI "linear"; there are {", ".join(KINDS)}, list<type> and'
-        f" option<type>, {MAX_DEPTH} levels deep, and no option of an option"
+        f'the type "{kind[:80]}" cannot cross in the ABI "linear"; there are {", ".join(KINDS)}, list<type>,'
+        f" option<type>, record{{name: type}}, tuple<type, …> and map<key, type>, {MAX_DEPTH} levels deep, no option"
+        " of an option, and keys are numbers, str, bytes and tuples of them"
     )
 
 

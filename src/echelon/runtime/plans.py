@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
+from echelon.runtime import records
 from echelon.runtime.abi import FORMATS, Abi, Guest, pack_pointer, packer, unpack_pointer, unpacker
 from echelon.runtime.binary import FuncType
 from echelon.runtime.instance import MAX_VALUES, VALUE_OFFSET, VALUE_SIZE, Instance
@@ -29,6 +31,12 @@ _PYTHON: Final = {
     "v128": "bytes of length 16",
     "funcref": "None", "externref": "None",
 }  # fmt: skip
+_LONGEST: Final = 60
+"""Characters of a type that an error shows."""
+
+_PARTS: Final = re.compile(r"[,{]")
+"""What is in a type with fields, of which the error says which one does not fit."""
+
 _ACCEPTED: Final[dict[str, tuple[type, ...]]] = {
     "float": (float, int), "int": (int,), "bool": (bool,), "str": (str,), "list": (list, tuple),
     "bytes": (bytes, bytearray, memoryview), "bytes of length 16": (), "None": (type(None),),
@@ -176,12 +184,13 @@ class FunctionPlan:
 
     def _bad_argument(self, position: int, value: Any, error: Exception) -> Exception:
         param = self._params[position]
-        where = (
-            f"{self.name}() argument {position + 1} ({param.name + ': ' if param.name else ''}{param.type})"
-        )
+        shown = param.type if len(param.type) <= _LONGEST else f"{param.type[:_LONGEST]}…"
+        where = f"{self.name}() argument {position + 1} ({param.name + ': ' if param.name else ''}{shown})"
         base = param.type.removeprefix("option<").partition("<")[0].rstrip(">")
         if base == "json":
             return type(error)(f"{where}: {error}")
+        if _PARTS.search(param.type):
+            return records.misfit(f"{where}: {param.name or 'it'}", error)
         wanted = _PYTHON.get(base, "int")
         if isinstance(value, _ACCEPTED[wanted]):
             return ValueError(f"{where}: {f'{value} is out of range' if wanted == 'int' else error}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 from echelon.errors import CompileError, Diagnostic, Trap
-from echelon.runtime import python_source
+from echelon.runtime import python_source, python_values
 from echelon.runtime.limits import Limits
 from echelon.runtime.module import Module, State
 from echelon.runtime.permissions import Permissions
@@ -134,7 +134,8 @@ class WasmFunction(Generic[P, R]):
             if raised is None:
                 raise
             raise raised from trap
-        return result
+        restore = _restorer(function)
+        return result if restore is None else restore(result)
 
     def explain(self) -> Explanation:
         """Say how the function runs, or why it is refused; compiles it, and runs nothing."""
@@ -170,6 +171,11 @@ def _in_order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
 @functools.cache
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
+
+
+@functools.cache
+def _restorer(function: Callable[..., Any]) -> Callable[[Any], Any] | None:
+    return python_values.restorer(function)
 
 
 def _raised(trap: Trap) -> Exception | None:

@@ -11,7 +11,7 @@ A compiler that knows the source's types writes them into the custom section `ec
 and bool only, and `linear` (see linear.py), where the type says it all, have none.
 
     type = i8 | i16 | i32 | i64 | u8 | u16 | u32 | u64 | f32 | f64 | bool | str | bytes | json
-         | list<type> | option<type>
+         | list<type> | option<type> | record{name: type, …} | tuple<type, …> | map<type, type>
          | v128 | funcref | externref        (only in a signature that comes from the module's own types)
 
 Wires of the `assemblyscript` ABI (`id` is the class id of the runtime, rtId):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.tree import (
     Do,
@@ -21,27 +22,82 @@ from echelon.plugin.compilers.python.tree import (
     local,
     wasm,
 )
-from echelon.plugin.compilers.python.types import BOOL, BYTES, FLOAT, INT, NONE, STR, Type, settle
+from echelon.plugin.compilers.python.types import BOOL, BYTES, FLOAT, INT, NONE, STR, Struct, Type, settle
+from echelon.runtime.signature import MAX_DEPTH, Value
 from echelon.runtime.signature import Function as Signed
-from echelon.runtime.signature import Value
 
-MAX_DEPTH: Final = 8
+MAX_LENGTH: Final = 4000
+"""Characters of a type that can cross."""
+
+_BRACKETS: Final = {"list": "list", "optional": "option", "tuple": "tuple", "dict": "map"}
 _NUMBERS: Final = {"int": "i64", "float": "f64", "bool": "bool"}
+_IN_MEMORY: Final = ("str", "byt", "lis", "jso", "opt", "rec", "tup", "map")
 _ADDRESS: Final = Type("address")
 _SIZES: Final = {"int": 8, "float": 8, "bool": 1}
 
 
-def wire(kind: Type, depth: int = 0) -> str | None:
+class _Wires:
+    """What callers see of the types of one value; each class is looked at once."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, str | None] = {}
+
+    def of(self, kind: Type) -> str | None:
+        kind = settle(kind)
+        if kind.kind in _NUMBERS:
+            return _NUMBERS[kind.kind]
+        if kind in (STR, BYTES):
+            return kind.kind
+        if kind.struct is not None:
+            return self._of_class(kind.struct)
+        if kind.kind not in _BRACKETS or not kind.args:
+            return None
+        inner = [self.of(arg) for arg in kind.args]
+        if None in inner or (kind.kind == "dict" and not _is_key(kind.args[0])):
+            return None
+        return f"{_BRACKETS[kind.kind]}<{', '.join(map(str, inner))}>"
+
+    def _of_class(self, struct: Struct) -> str | None:
+        if struct.name in self._classes:
+            return self._classes[struct.name]
+        self._classes[struct.name] = None  # as long as it is not known, or what it holds holds it
+        if not struct.is_dataclass or "." in struct.name or not struct.fields:
+            return None
+        fields, length = [], 0
+        for field in struct.fields.values():
+            found = self.of(field.type)
+            length += len(found or "") + len(field.name)
+            if found is None or length > MAX_LENGTH:
+                return None
+            fields.append(f"{field.name}: {found}")
+        self._classes[struct.name] = "record{" + ", ".join(fields) + "}"
+        return self._classes[struct.name]
+
+
+def wire(kind: Type) -> str | None:
     """Return what a caller sees of a type, None for one that cannot cross."""
+    found = _Wires().of(kind)
+    if found is None or len(found) > MAX_LENGTH or _depth(found) > MAX_DEPTH:
+        return None
+    return found
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for letter in text:
+        depth += (letter in "<{") - (letter in ">}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _is_key(kind: Type) -> bool:
+    """Tell whether a caller can have a value as a key: not what arrives as a dict."""
     kind = settle(kind)
-    if kind.kind in _NUMBERS:
-        return _NUMBERS[kind.kind]
-    if kind in (STR, BYTES):
-        return kind.kind
-    if kind.kind in ("list", "optional") and depth < MAX_DEPTH:
-        inner = wire(kind.args[0], depth + 1)
-        return None if inner is None else f"{'list' if kind.kind == 'list' else 'option'}<{inner}>"
-    return None
+    return (
+        kind.kind in _NUMBERS
+        or kind in (STR, BYTES)
+        or (kind.kind == "tuple" and all(map(_is_key, kind.args)))
+    )
 
 
 def results(kind: Type) -> list[Type]:
@@ -71,7 +127,7 @@ def signed(function: Function) -> Signed | str:
 
 def needs_memory(signature: Signed) -> bool:
     """Tell whether arguments lie in memory."""
-    return any(value.type[:3] in ("str", "byt", "lis", "jso", "opt") for value in signature.params)
+    return any(value.type[:3] in _IN_MEMORY for value in signature.params)
 
 
 def export_allocate() -> Function:
@@ -104,6 +160,23 @@ def _alignment(kind: Type) -> int:
     if kind.kind == "optional":
         return _alignment(kind.args[0])
     return _SIZES.get(kind.kind, 4)
+
+
+def _row(kinds: Sequence[Type]) -> tuple[list[int], int]:
+    """Return where values of several types lie in a row, and the size of that."""
+    starts, size = [], 0
+    for kind in kinds:
+        size += -size % _alignment(kind)
+        starts.append(size)
+        size += _size(kind)
+    return starts, size + -size % max(map(_alignment, kinds))
+
+
+def _members(kind: Type) -> list[Type]:
+    """Return the types of a tuple's items, of a class's fields, or of a dict's keys and values."""
+    if kind.struct is not None:
+        return [settle(field.type) for field in kind.struct.fields.values()]
+    return [settle(arg) for arg in kind.args]
 
 
 class Crossing:
@@ -155,6 +228,10 @@ class Crossing:
             return library("crossing.text_from", STR, place, length)
         if kind == BYTES:
             return library("crossing.octets_from", BYTES, place, length)
+        if kind.kind in ("struct", "tuple"):
+            return Expr("call", kind, (place, length), self._function("take", kind, self._take_object))
+        if kind.kind == "dict":
+            return Expr("call", kind, (place, length), self._function("take", kind, self._take_dict))
         if kind.args[0] in (INT, FLOAT):
             return library("crossing.list_from", kind, place, length)
         return Expr("call", kind, (place, length), self._function("take", kind, self._take_list))
@@ -182,6 +259,44 @@ class Crossing:
                 [Do(Expr("set_word", NONE, (local(found), local(at), value)))],
                 [],
                 [step, Let(at, wasm(op.I32_ADD, _ADDRESS, local(at), _small(1)))],
+            ),
+            Return(local(found)),
+        ]
+
+    def _take_object(self, function: Function, kind: Type) -> None:
+        """Make a function that reads a tuple or an object of a class, as it would be without its `__post_init__`."""
+        place, size = (Variable(name, _ADDRESS, parameter=True) for name in ("place", "size"))
+        function.params = [place, size]
+        kinds = _members(kind)
+        values = [
+            self._take(each, _behind(place, at)) for each, at in zip(kinds, _row(kinds)[0], strict=True)
+        ]
+        function.body = [Return(Expr("new", kind, tuple(values), 8 * len(kinds)))]
+
+    def _take_dict(self, function: Function, kind: Type) -> None:
+        """Make a function that reads a dict, entry by entry."""
+        place, count = (Variable(name, _ADDRESS, parameter=True) for name in ("place", "count"))
+        function.params = [place, count]
+        found, at = Variable("found", kind), Variable("at", _ADDRESS)
+        key, value = _members(kind)
+        held, word = Variable("key", key), Variable("word", INT)
+        starts, size = _row([key, value])
+        stored = library(
+            "dicts.set_item", NONE, local(found), _bits(local(held)), derived.hash_of(key, local(held)),
+            derived.equality(key), local(word),
+        )  # fmt: skip
+        function.body = [
+            Let(found, library("dicts.new", kind, wasm(op.I64_EXTEND_U, INT, local(count)))),
+            Let(at, _small(0)),
+            While(
+                wasm(op.I32_LT_U, BOOL, local(at), local(count)),
+                [
+                    Let(held, self._take(key, local(place))),
+                    Let(word, _bits(self._take(value, _behind(place, starts[1])))),
+                    Do(stored),
+                ],
+                [],
+                [Let(place, _behind(place, size)), Let(at, wasm(op.I32_ADD, _ADDRESS, local(at), _small(1)))],
             ),
             Return(local(found)),
         ]
@@ -254,6 +369,12 @@ class Crossing:
         if kind == BYTES:
             return _put_pair(place, _word(value, 0), _word(value, 4))
         held = Variable("held", kind)
+        if kind.kind in ("struct", "tuple"):
+            written = Expr("call", _ADDRESS, (local(held),), self._function("give", kind, self._give_object))
+            return [Let(held, value), *_put_pair(place, written, _small(_row(_members(kind))[1]))]
+        if kind.kind == "dict":
+            written = Expr("call", _ADDRESS, (local(held),), self._function("give", kind, self._give_dict))
+            return [Let(held, value), *_put_pair(place, written, _word(local(held), 4))]
         if kind.kind == "optional":
             inner = kind.args[0]
             there = wasm(op.I32_NE, BOOL, local(held), Expr("none", kind))
@@ -270,6 +391,47 @@ class Crossing:
         given = self._function("give", kind, self._give_list)
         written = Expr("call", _ADDRESS, (local(held),), given)
         return [Let(held, value), *_put_pair(place, written, _word(local(held), 4))]
+
+    def _give_object(self, function: Function, kind: Type) -> None:
+        """Make a function that writes a tuple or an object, and returns where."""
+        function.result = _ADDRESS
+        value, place = Variable("value", kind, parameter=True), Variable("place", _ADDRESS)
+        function.params = [value]
+        starts, size = _row(_members(kind))
+        function.body = [Let(place, _room(size))]
+        for word, at in zip(derived.words(local(value), kind), starts, strict=True):
+            function.body += self._put(settle(word.type), _behind(place, at), word)
+        function.body.append(Return(local(place)))
+
+    def _give_dict(self, function: Function, kind: Type) -> None:
+        """Make a function that writes a dict, entry by entry, and returns where."""
+        function.result = _ADDRESS
+        value, number = Variable("value", kind, parameter=True), Variable("number", INT)
+        found, place = (Variable(name, _ADDRESS) for name in ("found", "place"))
+        function.params = [value]
+        key, item = _members(kind)
+        starts, size = _row([key, item])
+        total = wasm(op.I64_MUL, INT, wasm(op.I64_EXTEND_U, INT, _word(local(value), 4)), integer(size))
+        following = library("dicts.next_entry", INT, local(value), local(number))
+        words = [
+            Expr("from_bits", each, (library(f"dicts.{what}_at", INT, local(value), local(number)),))
+            for each, what in ((key, "key"), (item, "value"))
+        ]
+        function.body = [
+            Let(found, Expr("from_bits", _ADDRESS, (library("memory.allocate", INT, total),))),
+            Let(place, local(found)),
+            Let(number, library("dicts.next_entry", INT, local(value), integer(-1))),
+            While(
+                wasm(op.I64_GE_S, BOOL, local(number), integer(0)),
+                [
+                    *self._put(key, local(place), words[0]),
+                    *self._put(item, _behind(place, starts[1]), words[1]),
+                ],
+                [],
+                [Let(place, _behind(place, size)), Let(number, following)],
+            ),
+            Return(local(found)),
+        ]
 
     def _give_list(self, function: Function, kind: Type) -> None:
         """Make a function that writes a list, item by item, and returns where."""
@@ -300,6 +462,14 @@ class Crossing:
             ),
             Return(local(found)),
         ]
+
+
+def _bits(value: Expr) -> Expr:
+    return Expr("bits", INT, (value,))
+
+
+def _behind(place: Variable, offset: int) -> Expr:
+    return wasm(op.I32_ADD, _ADDRESS, local(place), _small(offset)) if offset else local(place)
 
 
 def _small(value: int) -> Expr:

@@ -78,6 +78,7 @@ class Struct:
     fields: dict[str, Field] = field(default_factory=dict)
     line: int = 0
     frozen: bool = False
+    is_dataclass: bool = False
     ordered: bool = False
     compared: bool = True
     """Whether `==` compares fields; else only an object itself is equal to it."""

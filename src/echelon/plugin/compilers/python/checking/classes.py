@@ -38,6 +38,7 @@ def announce(program: Program, node: ast.ClassDef) -> None:
     for decorator in node.decorator_list:
         is_dataclass = True
         _read_decorator(program, decorator, struct)
+    struct.is_dataclass = is_dataclass
     if not is_dataclass:
         struct.compared = struct.shown = False
     program.structs[node.name] = struct
