@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
-from examples.demo.samples import SAMPLES, Sample
+from examples.demo.samples import SAMPLES, TITLES, Sample
 
 from echelon.http.loading import load_app
 from echelon.http.testing import LiveServer, TestClient
@@ -33,6 +33,10 @@ FIB_EXPORT = {
     "results": ["i32"],
 }
 SPIN = '(module (func (export "spin") (loop $l (br $l))))'
+TOOLCHAINS = {
+    "c": "c_home", "cpp": "c_home", "zig": "c_home", "cpython": "cpython_home", "rust": "rust_home",
+}  # fmt: skip
+"""What has to be there for the samples of a language, besides what the demo itself needs."""
 HOSTILE = "\"><script>alert(1)</script>'&lt;"
 
 
@@ -149,9 +153,23 @@ async def test_languages_are_offered(demo: TestClient) -> None:
     assert all(offer["found"] == (offer["install"] == "") for offer in offers.values())
 
 
+async def test_every_language_has_a_sample(demo: TestClient) -> None:
+    """Whichever language is chosen, there is a program to begin with."""
+    offers = (await demo.get("/api/languages")).json()
+    assert [offer["name"] for offer in offers if not offer["samples"]] == []
+    assert {offer["name"] for offer in offers} <= set(TITLES)
+
+
+@pytest.fixture
+def compiler(sample: Sample, request: pytest.FixtureRequest) -> None:
+    """What the sample's language needs."""
+    if sample.language in TOOLCHAINS:
+        request.getfixturevalue(TOOLCHAINS[sample.language])
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: f"{s.language} {s.title}")
 @pytest.mark.timeout(300)
-async def test_samples_work(demo: TestClient, c_home: Path, sample: Sample) -> None:
+async def test_samples_work(demo: TestClient, compiler: None, sample: Sample) -> None:
     """Each program that the page offers does what its title says: it runs, or shows the error it is for."""
     body = {
         "language": sample.language,

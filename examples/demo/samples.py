@@ -55,7 +55,12 @@ SAMPLES: Final = tuple(
         ("typescript", "A type error", "broken.ts", "area", "2.5"),
         ("typescript", "A loop without end", "forever.ts", "forever", ""),
         ("javascript", "Words", "words.js", "words", '"to be or not to be"'),
+        ("python", "Collatz", "collatz.py", "collatz", "27"),
+        ("cpython", "A report on a text", "report.py", "report", '"to be or not to be"'),
+        ("rust", "Roman numerals", "roman.rs", "roman", "1984"),
         ("c", "Greeting", "greet.c", "greet", '"Ada", 3'),
+        ("cpp", "Factors", "factors.cpp", "factors", "360360"),
+        ("zig", "Shouting", "shout.zig", "shout", '"hello", 3'),
         ("wat", "Addition", "add.wat", "add", "2, 40"),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from echelon.http.testing import LiveServer
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
 FAILING = ("A type error", "A loop without end")
+TOOLCHAINS = {
+    "c": "c_home", "cpp": "c_home", "zig": "c_home", "cpython": "cpython_home", "rust": "rust_home",
+}  # fmt: skip
 PROBLEM = r"status of (403|422)"
 """What Chromium says of an answer that is a problem document."""
 
@@ -42,7 +46,9 @@ async def opened(visit: Visit, demo: str, **options: Any) -> AsyncIterator[Page]
         yield page
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")]
+)
 async def test_nobody_is_kept_out(
     demo: str, visit: Visit, audit: Callable[[Page], Any], pictures: Path, width: int, scheme: str
 ) -> None:
@@ -77,9 +83,16 @@ async def test_from_typing_to_a_result(demo: str, visit: Visit) -> None:
         await expect(page.get_by_text('again("😀b",2)')).to_have_count(0)
 
 
+@pytest.fixture
+def compiler(sample: Sample, request: pytest.FixtureRequest) -> None:
+    """What the sample's language needs."""
+    if sample.language in TOOLCHAINS:
+        request.getfixturevalue(TOOLCHAINS[sample.language])
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: f"{s.language} {s.title}")
-async def test_every_sample(demo: str, c_home: Path, visit: Visit, sample: Sample) -> None:
+async def test_every_sample(demo: str, visit: Visit, compiler: None, sample: Sample) -> None:
     """Each program of each language that is offered runs from the page, or shows the error that it is for."""
     async with opened(visit, demo, allowed=PROBLEM) as page:
         await page.get_by_role("combobox", name="Language").select_option(sample.language)
@@ -92,6 +105,45 @@ async def test_every_sample(demo: str, c_home: Path, visit: Visit, sample: Sampl
         assert (await heading.inner_text() == "Value") == (sample.title not in FAILING), (
             await heading.inner_text()
         )
+
+
+async def test_an_example_gives_way_and_own_text_does_not(demo: str, visit: Visit) -> None:
+    """Choosing a language shows its example in place of another one; what a visitor typed stays, and comes back."""
+    async with opened(visit, demo) as page:
+        editor, language = page.get_by_label("Source"), page.get_by_role("combobox", name="Language")
+        example = page.get_by_role("combobox", name="Example")
+        for name in dict.fromkeys(sample.language for sample in SAMPLES):
+            await language.select_option(name)
+            (first, *_) = [sample for sample in SAMPLES if sample.language == name]
+            await expect(editor).to_have_value(first.source)
+            await expect(example.locator("option:checked")).to_have_text(first.title)
+        await editor.fill("(module) ;; mine")
+        await language.select_option("wat")
+        await expect(editor).to_have_value("(module) ;; mine")
+        await expect(example.locator("option:checked")).to_have_text("your own")
+        await example.select_option("Addition")
+        await expect(editor).to_have_value(re.compile("i32.add"))
+        await language.select_option("javascript")
+        await expect(editor).to_have_value(re.compile("counts"))
+        await language.select_option("wat")
+        await example.select_option("your own, as you left it")
+        await expect(editor).to_have_value("(module) ;; mine")
+        await page.reload()
+        await expect(editor).to_have_value("(module) ;; mine")
+        await expect(language).to_have_value("wat")
+
+
+async def test_what_is_typed_at_once_stays(demo: str, visit: Visit) -> None:
+    """Text that was typed before the page came to life is not replaced by the example."""
+    early = (
+        "addEventListener('DOMContentLoaded', () => { document.getElementById('editor').value = 'early' })"
+    )
+    async with opened(visit, demo, script=early) as page:
+        await expect(page.get_by_label("Source")).to_have_value("early")
+        await expect(page.locator(".lines span")).to_have_count(1)
+        await page.get_by_role("combobox", name="Example").select_option("Greeting")
+        await page.get_by_role("combobox", name="Example").select_option("your own, as you left it")
+        await expect(page.get_by_label("Source")).to_have_value("early")
 
 
 async def test_a_mistake_is_shown_where_it_is(demo: str, visit: Visit) -> None:

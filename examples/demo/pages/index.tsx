@@ -44,7 +44,7 @@ export default function Home({ offers, runs, cursor, visits }: Props) {
             </li>
           </ul>
           <p class="hint">
-            Operators compile, store and call modules with permissions of their choice through
+            Operators compile, store and call modules with permissions of their choice through{" "}
             <code>/_echelon/v1</code>, with the token that the server printed when it started.
           </p>
         </section>

@@ -5,7 +5,8 @@ import { Arguments } from "../parts/arguments";
 import { Editor } from "../parts/editor";
 import { Outcome } from "../parts/outcome";
 import { Runs } from "../parts/runs";
-import type { Answer, Diagnostic, Export, Offer, Run, Sample } from "../parts/types";
+import { type Program, beginning, recall, remember, typedBefore, untouched } from "../parts/programs";
+import type { Answer, Diagnostic, Export, Offer, Run } from "../parts/types";
 import { split, toField, toJson } from "../parts/values";
 
 interface Props { offers: Offer[]; runs: Run[]; cursor: string | null }
@@ -29,7 +30,7 @@ async function ask(url: string, method = "GET", body?: string): Promise<[boolean
 export default function Playground({ offers, runs: first, cursor: following }: Props) {
   const begin = offers.find((offer) => offer.found && offer.samples.length > 0)!.samples[0];
   const [language, setLanguage] = useState(begin.language);
-  const [source, setSource] = useState(begin.source);
+  const [source, setSource] = useState(() => typedBefore(begin.source));
   const [compiled, setCompiled] = useState<{ key: string; exports: Export[] } | null>(null);
   const [name, setName] = useState(begin.function);
   const [values, setValues] = useState<string[]>(split(begin.args));
@@ -38,6 +39,7 @@ export default function Playground({ offers, runs: first, cursor: following }: P
   const [shown, setShown] = useState("");
   const [place, setPlace] = useState<Diagnostic | null>(null);
   const [busy, setBusy] = useState(false);
+  const [own, setOwn] = useState<Record<string, Program>>({});
   const [runs, setRuns] = useState(first);
   const [cursor, setCursor] = useState(following);
   const form = useRef<HTMLFormElement>(null);
@@ -56,7 +58,32 @@ export default function Playground({ offers, runs: first, cursor: following }: P
     return () => document.removeEventListener("keydown", listen);
   }, []);
 
-  function open(program: { language: string; source: string; function: string; args: string }) {
+  const sample = untouched(offers, language, source);
+  const kept = own[language];
+
+  useEffect(() => {
+    const before = recall();
+    const last = Object.values(before).at(-1);
+    setOwn(before);
+    if (!sample) keep(language, source, before);
+    else if (last && offers.some((one) => one.name === last.language)) show(last);
+  }, []);
+
+  /** Keep the visitor's own text of a language. */
+  function keep(where: string, text: string, before = own) {
+    const { [where]: _, ...others } = before;
+    const all = { ...others, [where]: { language: where, source: text, function: name, args: "" } };
+    setOwn(all);
+    remember(all);
+  }
+
+  function edit(text: string) {
+    setSource(text);
+    setPlace(null);
+    if (text.trim() && !untouched(offers, language, text)) keep(language, text);
+  }
+
+  function show(program: Program) {
     setLanguage(program.language);
     setSource(program.source);
     setName(program.function);
@@ -65,11 +92,19 @@ export default function Playground({ offers, runs: first, cursor: following }: P
     setCompiled(null);
   }
 
+  /** Change the language: an example gives way to the new language's, a visitor's own text stays. */
   function choose(next: string) {
-    setLanguage(next);
     setAnswer(null);
-    const sample = offers.find((one) => one.name === next)!.samples[0];
-    if (sample) open(sample);
+    if (sample || !source.trim()) {
+      show(beginning(offers, next));
+    } else {
+      setLanguage(next);
+      keep(next, source);
+    }
+  }
+
+  function pick(value: string) {
+    show(value === "kept" ? kept : offer.samples[Number(value)]);
   }
 
   /** Compile, and make the form of what is exported; the values so far are kept, as the fields show them. */
@@ -137,7 +172,6 @@ export default function Playground({ offers, runs: first, cursor: following }: P
     if (ok) { setRuns((old) => [...old, ...page.runs]); setCursor(page.cursor); }
   }
 
-  const sampleOf = (sample: Sample) => sample.source === source && sample.language === language;
   return (
     <>
       <section aria-labelledby="program">
@@ -153,18 +187,19 @@ export default function Playground({ offers, runs: first, cursor: following }: P
             </label>
             <label>Example
               <select
-                id="example" value={offer.samples.findIndex(sampleOf)} disabled={offer.samples.length === 0}
-                onChange={(event) => { const sample = offer.samples[Number(event.currentTarget.value)]; if (sample) open(sample); }}
+                id="example" value={sample ? offer.samples.indexOf(sample) : "own"} disabled={offer.samples.length === 0}
+                onChange={(event) => pick(event.currentTarget.value)}
               >
-                {!offer.samples.some(sampleOf) && <option value={-1}>your own</option>}
-                {offer.samples.map((sample, index) => <option key={index} value={index}>{sample.title}</option>)}
+                {!sample && <option value="own">your own</option>}
+                {kept && kept.source !== source && <option value="kept">your own, as you left it</option>}
+                {offer.samples.map((one, index) => <option key={index} value={index}>{one.title}</option>)}
               </select>
             </label>
           </div>
           {!offer.found && <p class="notice">Its compiler is not here. On the server, type <code>{offer.install}</code></p>}
           <Editor
             source={source} diagnostics={shown === source ? answer?.diagnostics ?? [] : []} goTo={place}
-            onSource={(text) => { setSource(text); setPlace(null); }}
+            onSource={edit}
           />
           <fieldset class="switches">
             <legend>Permissions</legend>
@@ -194,7 +229,7 @@ export default function Playground({ offers, runs: first, cursor: following }: P
               />
             </>
           ) : <p class="hint">Compile it to see what it exports and to fill in the arguments.</p>}
-          <div class="bar">
+          <div class="bar buttons">
             <button type="button" class="quiet" aria-disabled={busy} onClick={() => { if (!busy) void compileOnly(); }}>Compile</button>
             <button id="run" type="submit" aria-disabled={busy}>Compile and run</button>
           </div>
@@ -207,7 +242,7 @@ export default function Playground({ offers, runs: first, cursor: following }: P
       <Runs
         runs={runs} more={cursor !== null} onDelete={(run) => void forget(run)} onDeleteAll={() => void forgetAll()}
         onMore={() => void older()}
-        onOpen={(run) => { open(run); document.getElementById("editor")?.focus(); }}
+        onOpen={(run) => { show(run); document.getElementById("editor")?.focus(); }}
       />
     </>
   );
