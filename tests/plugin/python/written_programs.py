@@ -1087,7 +1087,7 @@ def exceptions_are_shown() -> list[str]:
     try:
         raise ValueError("bad 'thing'")
     except ValueError as error:
-        return [str(error), f"{error}|", f"{str(error):>20}"]
+        return [str(error), f"{error}|", f"{error!s:>20}"]
 
 def nested_handlers() -> list[str]:
     log: list[str] = []

@@ -289,7 +289,7 @@ def _update(scope: Scope, node: ast.AugAssign, left: Expr, put: Callable[[Expr],
         refuse(
             node,
             f"{kind} is changed by an operator in place",
-            "call update(), or assign the result of the operator",
+            "assign the result of the operator" if kind.kind == "list" else "call update()",
         )
     right = scope.check(node.value)
     return put(operators.combine(scope, node, node.op, left, right))

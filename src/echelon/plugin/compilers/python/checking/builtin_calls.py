@@ -343,11 +343,11 @@ def _float(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
 def _str(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
     if not node.args:
         return text("", node.lineno)
-    return formats.to_text(scope, scope.check(node.args[0]), node.args[0])
+    return formats.to_text(scope, formats.shown(scope, node.args[0]), node.args[0])
 
 
 def _repr(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
-    return formats.to_repr(scope, scope.check(node.args[0]), node.args[0])
+    return formats.to_repr(scope, formats.shown(scope, node.args[0]), node.args[0])
 
 
 def _bool(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
@@ -504,7 +504,7 @@ def _print(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
                 separator,
             )
         else:
-            shown = formats.to_text(scope, scope.check(arg), arg)
+            shown = formats.to_text(scope, formats.shown(scope, arg), arg)
         parts += [*([separator] if position else []), shown]
     parts.append(scope.check_as(keywords["end"], STR) if "end" in keywords else text("\n"))
     return library("output.write", NONE, derived.concatenate(parts), line=node.lineno)

@@ -49,7 +49,8 @@ def check(scope: Scope, node: ast.expr, expected: Type | None) -> Expr:
     """Return the typed expression; raises Refusal."""
     handler = _HANDLERS.get(type(node))
     if handler is None:
-        refuse(node, f"{_NAMES.get(type(node), 'this expression')} cannot be compiled")
+        found, hint = _NAMES.get(type(node), ("this expression", ""))
+        refuse(node, f"{found} cannot be compiled", hint)
     return handler(scope, node, expected)
 
 
@@ -86,8 +87,7 @@ def _name(scope: Scope, node: ast.Name, _expected: Type | None) -> Expr:
     if found is not None:
         return found
     if node.id in scope.caught:
-        kind, message = scope.caught[node.id]
-        return Expr("local", Type("exception"), (), (kind, message), node.lineno)
+        refuse(node, "an exception is used as a value", f"write str({node.id}) for its message")
     if node.id in scope.program.functions or node.id in scope.program.structs:
         refuse(node, f"{node.id} is used as a value", "functions and classes can only be called")
     refuse(node, f"the name {node.id} is not known here", scope.program.hint_for(node.id))
@@ -433,13 +433,13 @@ _HANDLERS: Final[dict[type, Callable[[Scope, Any, Type | None], Expr]]] = {
     ast.NamedExpr: _named,
     ast.Lambda: _lambda,
 }
-_NAMES: Final[dict[type, str]] = {
-    ast.Await: "await",
-    ast.Yield: "yield",
-    ast.YieldFrom: "yield",
-    ast.GeneratorExp: "a generator that nothing uses up at once",
-    ast.Starred: "*",
-    ast.Slice: "a slice on its own",
+_NAMES: Final[dict[type, tuple[str, str]]] = {
+    ast.Await: ("await", "a call runs to its end without waiting; leave it out"),
+    ast.Yield: ("yield", "append to a list and return that"),
+    ast.YieldFrom: ("yield", "append to a list and return that"),
+    ast.GeneratorExp: ("a generator that nothing uses up at once", "make it a list: [… for …]"),
+    ast.Starred: ("*", "write the items"),
+    ast.Slice: ("a slice on its own", "write it within the index: items[1:2]"),
 }
 
 __all__ = ["Function", "as_int", "check", "constant"]

@@ -11,7 +11,14 @@ from echelon.plugin.compilers.python.checking.scope import Scope, as_float, as_i
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.format_spec import FormatSpec, read_spec
 from echelon.plugin.compilers.python.tree import Do, Expr, Let, integer, library, local, text, truth
-from echelon.plugin.compilers.python.types import BOOL, FLOAT, INT, STR, find
+from echelon.plugin.compilers.python.types import BOOL, FLOAT, INT, STR, Type, find
+
+
+def shown(scope: Scope, node: ast.expr) -> Expr:
+    """Return the typed expression of what is shown; a caught exception may be, and is no value elsewhere."""
+    if isinstance(node, ast.Name) and node.id in scope.caught:
+        return Expr("local", Type("exception"), (), scope.caught[node.id], node.lineno)
+    return scope.check(node)
 
 
 def to_text(scope: Scope, value: Expr, node: ast.AST) -> Expr:
@@ -88,7 +95,7 @@ def joined(scope: Scope, node: ast.JoinedStr) -> Expr:
 
 def formatted(scope: Scope, part: ast.FormattedValue) -> Expr:
     """Return one value of an f-string as its text."""
-    value = scope.check(part.value)
+    value = shown(scope, part.value)
     if part.conversion in (ord("r"), ord("a")):
         value = to_repr(scope, value, part.value)
         if part.conversion == ord("a"):
@@ -102,8 +109,6 @@ def formatted(scope: Scope, part: ast.FormattedValue) -> Expr:
     if not isinstance(part.format_spec, ast.JoinedStr):
         refuse(part, "this format cannot be compiled")
     kind = find(value.type)
-    if kind.kind == "exception":
-        value, kind = to_text(scope, value, part), STR
     if kind not in (INT, FLOAT, BOOL, STR):
         refuse(part, f"{kind} is formatted with a specification", "write !s or !r before the colon")
     return _with_spec(scope, part, as_int(value), part.format_spec)

@@ -92,7 +92,11 @@ def over(scope: Scope, value: Expr, node: ast.AST) -> Iteration:
         return _entries(scope, value, "keys")
     if kind.kind == "set":
         refuse(node, "a set is iterated, whose order is CPython's own", "iterate sorted(…) of it")
-    hint = {"optional": "check `is not None` first", "hole": "annotate the variable that it comes from"}
+    hint = {
+        "optional": "check `is not None` first",
+        "hole": "annotate the variable that it comes from",
+        "int": "iterate range(…) of it",
+    }
     refuse(node, f"{kind} cannot be iterated", hint.get(kind.kind, ""))
 
 

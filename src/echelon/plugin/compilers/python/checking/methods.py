@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 from collections.abc import Callable
 from typing import Final
 
@@ -82,6 +83,9 @@ def call(scope: Scope, node: ast.Call, function: ast.Attribute, value: Expr, exp
             "optional": "check `is not None` first",
             "hole": "annotate the variable",
         }.get(kind.kind, "")
+        known = [*tables.get(kind.kind, ()), *(method for owner, method in _METHODS if owner == kind.kind)]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = hint or (f"did you mean {near[0]}?" if near else "")
         refuse(function, f"{kind} has no method {name} here", hint)
     if node.keywords and name not in ("sort", "pop", "get"):
         refuse(node.keywords[0], f"{name}() gets an argument by name", "give it by place")

@@ -134,6 +134,8 @@ def _refuse(node: ast.AST, symbol: str, a: Type, b: Type) -> Expr:
         hint = "check `is not None` first"
     elif "hole" in (a.kind, b.kind):
         hint = "annotate the variable that the value comes from"
+    elif symbol == "+" and {a, b} == {STR, BYTES}:
+        hint = "call encode() or decode()"
     elif symbol == "+" and STR in (a, b):
         hint = "make it a string with str(…) or an f-string"
     refuse(node, f"{symbol} does not take {a} and {b}", hint)

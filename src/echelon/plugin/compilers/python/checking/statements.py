@@ -166,11 +166,17 @@ _NAMES: Final[dict[type, str]] = {
     ast.Import: "an import within a function",
     ast.ImportFrom: "an import within a function",
     ast.Nonlocal: "nonlocal",
+    ast.TryStar: "except*",
 }
 _HINTS: Final[dict[type, str]] = {
     ast.FunctionDef: "define it beside the others and pass what it needs",
+    ast.AsyncFunctionDef: "a call runs to its end without waiting; leave async out",
+    ast.ClassDef: "define it at the top of the file",
     ast.With: "write try and finally",
+    ast.AsyncFor: "a call runs to its end without waiting; leave async out",
     ast.Match: "write if and elif",
+    ast.TryStar: "write except",
+    ast.Nonlocal: "pass the value and return it",
     ast.Import: "import at the top of the file",
     ast.ImportFrom: "import at the top of the file",
 }
