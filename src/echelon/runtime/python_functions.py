@@ -19,6 +19,7 @@ from echelon.runtime.module import Module, State
 from echelon.runtime.permissions import Permissions
 
 if TYPE_CHECKING:
+    from echelon.plugin.compilers.python.compiler import Translation
     from echelon.runtime.core import Runtime
 
 P = ParamSpec("P")
@@ -49,7 +50,9 @@ class PythonModule(Module):
         missing = [name for name in self.functions if name not in self._ready.plans]
         if missing:
             self.close()
-            refused = [item for item in _translate(self)[1] if item.message.startswith(f"{missing[0]}() ")]
+            refused = [
+                item for item in _translate(self).diagnostics if item.message.startswith(f"{missing[0]}() ")
+            ]
             raise CompileError("\n".join(map(str, refused)), refused)
 
 
@@ -79,7 +82,7 @@ class PythonFunctions:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a decorated function runs: `types` as the compiler sees them, `path`, and what was refused and why."""
+    """How a decorated function runs: `types` as the compiler sees them, `path`, what was refused and why, and `wat`."""
 
     name: str
     types: str
@@ -87,9 +90,12 @@ class Explanation:
     diagnostics: Sequence[Diagnostic]
     source: str
     """The program that is compiled, its lines as in the file."""
+    wat: str = ""
+    """The function as WebAssembly's text, "" when it is refused."""
 
     def __str__(self) -> str:
-        return "\n".join([self.types or self.name, f"runs: {self.path}", *map(str, self.diagnostics)])
+        lines = [self.types or self.name, f"runs: {self.path}", *map(str, self.diagnostics)]
+        return "\n".join([*lines, self.wat.rstrip()] if self.wat else lines)
 
 
 class WasmFunction(Generic[P, R]):
@@ -144,21 +150,25 @@ class WasmFunction(Generic[P, R]):
             source = self.module.source()
         except CompileError as exc:
             return Explanation(name, "", "not at all: it is refused", exc.diagnostics, "")
-        types, diagnostics, size = _translate(self.module)
+        made = _translate(self.module)
         found = [
-            item for item in diagnostics if item.severity == "error" or item.message.startswith(f"{name}() ")
+            item
+            for item in made.diagnostics
+            if item.severity == "error" or item.message.startswith(f"{name}() ")
         ]
-        path = "not at all: it is refused" if found else f"as WebAssembly, in a module of {size} bytes"
-        return Explanation(name, types.get(name, ""), path, found, source)
+        types = made.functions.get(name, "")
+        if found:
+            return Explanation(name, types, "not at all: it is refused", found, source)
+        path = f"as WebAssembly, in a module of {len(made.wasm or b'')} bytes"
+        return Explanation(name, types, path, found, source, made.text_of(name))
 
 
-def _translate(module: PythonModule) -> tuple[dict[str, str], Sequence[Diagnostic], int]:
-    """Compile without a store; returns the types of functions, diagnostics, and the size in bytes."""
+def _translate(module: PythonModule) -> Translation:
+    """Compile without a store."""
     # Against the grain, as the runtime's own generator is: what is said of a function only its compiler knows.
     from echelon.plugin.compilers.python.compiler import translate
 
-    made = translate(module.source(), module.name)
-    return dict(made.functions), made.diagnostics, len(made.wasm or b"")
+    return translate(module.source(), module.name)
 
 
 def _in_order(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

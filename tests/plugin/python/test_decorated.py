@@ -175,10 +175,13 @@ def test_explain(load: Load) -> None:
     assert said.types == "mixed(n: int, scale: float) -> float"
     assert said.path.startswith("as WebAssembly, in a module of ")
     assert said.diagnostics == []
+    assert said.wat.startswith("(func $mixed (type ")
+    assert "call $fib" in said.wat
+    assert str(said).endswith(f"a module of {said.path.split()[-2]} bytes\n{said.wat.rstrip()}")
     refused = load(
         "import os\n\n@wasm.function\ndef f(n: int) -> int:\n    return os.getpid() + n\n"
     ).f.explain()
-    assert refused.path == "not at all: it is refused"
+    assert (refused.path, refused.wat) == ("not at all: it is refused", "")
     assert "functions.py:5:12: error: os is not of this file" in str(refused)
 
 

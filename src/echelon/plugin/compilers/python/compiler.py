@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from echelon.errors import Diagnostic
+from echelon.plugin.builder.text import function_text
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
 from echelon.plugin.compilers.python import crossing
 from echelon.plugin.compilers.python.checking import kit, source
@@ -42,6 +43,10 @@ class Translation:
     signature: Signature | None = None
     lines: bytes | None = None
     functions: Mapping[str, str] = field(default_factory=dict)
+
+    def text_of(self, function: str) -> str:
+        """Return a function of the program as WebAssembly's text, "" when nothing was compiled."""
+        return "" if self.wasm is None else function_text(self.wasm, function)
 
 
 class TypedPython(Compiler):
