@@ -255,6 +255,8 @@ class Router(Group):
         self._static: dict[str, dict[str, Target]] = {}
         self._tree = _Node()
         self._frozen = False
+        self._known: Components = {}
+        self._guard: Callable[[Endpoint], Endpoint] | None = None
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -305,13 +307,36 @@ class Router(Group):
         """
         if self._frozen:
             return
-        known = {**(self._components or {}), **(components or {})}
+        self._known, self._guard = {**(self._components or {}), **(components or {})}, guard
+        self._fill()
+        self._frozen = True
+
+    def exchange(self, old: Iterable[Route], add: Callable[[], None]) -> None:
+        """Replace routes of a frozen router by those that `add` adds: for development, between two requests.
+
+        Raises what `add` and `freeze` raise; then everything is as before.
+        """
+        before = self._routes, self._static, self._tree
+        gone = set(old)
+        self._routes = [route for route in self._routes if route not in gone]
+        self._static, self._tree = {}, _Node()
+        self._frozen = False
+        try:
+            add()
+            self._fill()
+        except BaseException:
+            self._routes, self._static, self._tree = before
+            raise
+        finally:
+            self._frozen = True
+
+    def _fill(self) -> None:
+        """Put every route into the empty table."""
         names: dict[str, Route] = {}
         for route in self._routes:
             if route.named and names.setdefault(route.name, route) is not route:
                 raise RouteError(f"two routes have the name {route.name!r}: {names[route.name]} and {route}")
-            self._insert(route, known, guard)
-        self._frozen = True
+            self._insert(route, self._known, self._guard)
 
     def find(self, request: Request) -> Endpoint:
         """Return the endpoint for a request and set its route and path parameters.

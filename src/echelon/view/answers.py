@@ -142,6 +142,8 @@ class Answers:
             raise self.problem
         if build is None:
             raise EchelonError("the pages are not loaded: the application has not started")
+        if page.file not in build.pages or not build.layouts.keys() >= set(page.layouts):
+            raise HTTPError(503, "the page is new and being built; ask again", headers={"retry-after": "1"})
         route = {
             "path": request.path,
             "params": dict(request.path_params),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from echelon.errors import CompileError, ConfigError, HTTPError
+from echelon.errors import CompileError, ConfigError, HTTPError, RouteError
 from echelon.http.request import Request
 from echelon.http.response import Response, Stream
 from echelon.runtime.limits import Limits
@@ -24,11 +24,12 @@ from echelon.runtime.script_map import ScriptMap
 from echelon.view import ahead, routes, sources
 from echelon.view.answers import PART, Answers, Build, Component
 from echelon.view.bundler import PREFIX, Bundle, bundle
+from echelon.view.declared import Entry, Folder, Listing, Single, listing_of
 from echelon.view.properties import make_handler
 
 if TYPE_CHECKING:
     from echelon.middleware.errors import ErrorHandlers
-    from echelon.routing import Router
+    from echelon.routing import Route, Router
     from echelon.runtime.core import Runtime
     from echelon.types import CallNext, Handler
 
@@ -65,7 +66,9 @@ class Site:
         self.built: Path | None = None
         """Where `write` put the pages before, if that is to be used."""
         self._answers = Answers(debug=debug)
-        self._components: list[Component] = []
+        self._declared: list[Single | Folder] = []
+        self._listing = Listing([], {})
+        self._routes: list[Route] = []
         self._sources: sources.Sources | None = None
         self._changed: asyncio.Event = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
@@ -85,54 +88,53 @@ class Site:
         found = Path(file).absolute()
         if not found.is_file():
             raise ConfigError(f"{file}: there is no such page")
-        root = routes.root_of(found)
-        self._add(path, found, root, props, stream, name)
-        self._add_special(root)
+        self._declare(Single(path, found, props, stream, name))
 
     def pages(self, folder: str | Path, props: Mapping[str, Handler], prefix: str, stream: bool) -> None:
         """Answer with every page of a folder; see `Application.pages`."""
-        root = Path(folder).absolute()
-        found = routes.page_files(root)
-        unknown = set(props) - {page.path for page in found}
-        if unknown:
-            known = ", ".join(page.path for page in found)
-            raise ConfigError(
-                f"{folder}: there is no page for {', '.join(sorted(unknown))}; there are {known}"
-            )
-        for page in found:
-            path = f"{prefix.rstrip('/')}{page.path}" if page.path != "/" else prefix or "/"
-            self._add(path, page.file, root, props.get(page.path), stream, None)
-        self._add_special(root)
+        self._declare(Folder(Path(folder).absolute(), props, prefix, stream))
 
-    def _add(
-        self, path: str, file: Path, root: Path, props: Handler | None, stream: bool, name: str | None
-    ) -> None:
-        if not self._components:
+    def _declare(self, one: Single | Folder) -> None:
+        if not self._declared:
             self._router.get(f"{PREFIX}/changes")(self.changes)
             self._router.get(f"{PREFIX}/{{name}}")(self.asset)
-        component = Component(file, tuple(routes.layouts_of(file, root)))
-        page = Page(self._answers, component, stream)
-        self._router.get(path, name=name or f"page {path}", middleware=[page])(make_handler(props, path))
-        self._components.append(component)
+        for entry in one.entries():
+            self._add(entry)
+        self._declared.append(one)
+        self._take(listing_of(self._declared))
 
-    def _add_special(self, root: Path) -> None:
-        special = self._answers.special
-        for kind in (routes.NOT_FOUND, routes.FAILED):
-            file = routes.beside(root, kind)
-            if file is not None and kind not in special:
-                special[kind] = Component(file, tuple(routes.layouts_of(file, root)))
+    def _add(self, entry: Entry) -> None:
+        page = Page(self._answers, entry.component, entry.stream)
+        register = self._router.get(entry.path, name=entry.name or f"page {entry.path}", middleware=[page])
+        register(make_handler(entry.props, entry.path))
+        self._routes.append(self._router.routes[-1])
+
+    def _take(self, listing: Listing) -> None:
+        self._listing, self._answers.special = listing, listing.special
+
+    def _replace(self, listing: Listing) -> None:
+        """Put other pages in the place of those that are served; raises RouteError and changes nothing."""
+        before, self._routes = self._routes, []
+
+        def add() -> None:
+            for entry in listing.entries:
+                self._add(entry)
+
+        try:
+            self._router.exchange(before, add)
+        except BaseException:
+            self._routes = before
+            raise
+        self._take(listing)
+        self._answer_errors()
 
     # --- start and stop ---
 
     async def start(self) -> None:
         """Build and load the pages; in development a failure is shown on the pages instead of raised."""
-        if not self._components:
+        if not self._declared:
             return
-        if routes.NOT_FOUND in self._answers.special and not self._errors.answers(404):
-            self._errors.add(404, self._answers.not_found)
-        others = not any(self._errors.answers(kind) for kind in (HTTPError, Exception))
-        if routes.FAILED in self._answers.special and others:
-            self._errors.add(HTTPError, self._refused)
+        self._answer_errors()
         try:
             await self._build()
         except CompileError as exc:
@@ -141,6 +143,14 @@ class Site:
             self._fail(exc)
         if self._debug:
             self._watcher = asyncio.create_task(self._watch())
+
+    def _answer_errors(self) -> None:
+        """Have the application's own pages answer errors, those that it has no handlers for."""
+        if routes.NOT_FOUND in self._answers.special and not self._errors.answers(404):
+            self._errors.add(404, self._answers.not_found)
+        others = not any(self._errors.answers(kind) for kind in (HTTPError, Exception))
+        if routes.FAILED in self._answers.special and others:
+            self._errors.add(HTTPError, self._refused)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         """Answer an expected error of any route."""
@@ -160,7 +170,7 @@ class Site:
 
     async def write(self, folder: Path) -> int:
         """Build the pages, see that they load, and write them into a new folder; return how many they are."""
-        if not self._components:
+        if not self._declared:
             return 0
         files, layouts = self._files()
         found, pages, around = await _collect(files, layouts)
@@ -171,7 +181,8 @@ class Site:
 
     def _files(self) -> tuple[list[Path], list[Path]]:
         """Return the files that are rendered, and those that are layouts."""
-        every = [*self._components, *self._answers.special.values()]
+        pages = [entry.component for entry in self._listing.entries]
+        every = [*pages, *self._listing.special.values()]
         files = list(dict.fromkeys(page.file for page in every))
         return files, list(dict.fromkeys(layout for page in every for layout in page.layouts))
 
@@ -216,13 +227,19 @@ class Site:
         self._changed = asyncio.Event()
 
     async def _watch(self) -> None:
+        unread = False  # whether the last look ended before there was anything to compare the next one with
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            if self._sources is not None and not await asyncio.to_thread(self._sources.changed):
-                continue
             try:
+                listing = await asyncio.to_thread(listing_of, self._declared)
+                if listing != self._listing:
+                    self._replace(listing)
+                elif not (unread or self._sources is None or await asyncio.to_thread(self._sources.changed)):
+                    continue
                 await self._build()
-            except (CompileError, ConfigError) as exc:
+                unread = False
+            except (CompileError, ConfigError, RouteError) as exc:
+                unread = not isinstance(exc, CompileError)
                 if str(exc) != str(self._answers.problem):
                     self._fail(exc)
 
