@@ -32,6 +32,8 @@ _PROBLEM: Final = re.compile(
     r"\[(?P<severity>ERROR|WARNING)\] (?P<message>[^\n]+)\n\n\s+(?P<file>[^\n:]+):(?P<line>\d+):(?P<column>\d+):"
 )
 
+_OVERFLOW: Final = "fatal error: stack overflow"
+
 
 def _find(home: Path | None) -> Tool | Missing:
     recipe = toolchain.JAVASCRIPT
@@ -67,6 +69,8 @@ def _diagnose(text: str, job: Job) -> list[Diagnostic]:
         line, column = (int(match["line"]), int(match["column"]) + 1) if known else (0, 0)
         severity = "error" if match["severity"] == "ERROR" else "warning"
         found.append(Diagnostic(line, column, severity, match["message"], file if known else None))
+    if _OVERFLOW in text:
+        found.append(Diagnostic(0, 0, "error", "the source is nested too deeply; take it apart"))
     return found
 
 
@@ -91,6 +95,9 @@ class JavaScript(Compiler):
         if made.wasm is None:
             return made
         code, places = _split(made.wasm.decode("utf-8", "replace"))
+        remote = list(_remote(code, job))
+        if remote:
+            return Compiled(None, (*made.diagnostics, *remote))
         tool = _find(self._home)
         header = script.ScriptHeader(
             script.VERSION, NAME, tool.revision if isinstance(tool, Tool) else "", _exports(code)
@@ -134,7 +141,32 @@ def _split(bundle: str) -> tuple[str, bytes | None]:
     return code, script_map.encode(files, places.mappings)
 
 
+_REMOTE: Final = re.compile(r"""\b(?:require|import)\("((?:https?:)?//[^"\n]*)"\)""")
+
+
+def _remote(code: str, job: Job) -> Iterator[Diagnostic]:
+    """Yield an error for each import of an address, which esbuild leaves for the script to make."""
+    for address in dict.fromkeys(_REMOTE.findall(code)):
+        for file, text in job.files.items():
+            at = next(
+                (
+                    text.find(f"{quote}{address}{quote}")
+                    for quote in "\"'`"
+                    if f"{quote}{address}{quote}" in text
+                ),
+                -1,
+            )
+            if at >= 0:
+                line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+                message = (
+                    f'"{address[:200]}" is not fetched: put the file beside the source, import "./name.js"'
+                )
+                yield Diagnostic(line, column, "error", message, file)
+                break
+
+
 _EXPORT: Final = re.compile(r"__export\(\w+, \{\n(.*?)\n\}\);", re.S)
+_FUNCTION: Final = re.compile(r"\bfunction\*? ([\w$]+)\(([\w$, ]*)\)")
 _NAME: Final = re.compile(r'^\s*(?:"((?:[^"\\]|\\.)+)"|([\w$]+)): \(\) => ([\w$]+)', re.M)
 
 
@@ -144,13 +176,12 @@ def _exports(code: str) -> dict[str, list[str]]:
     The last table is the entry's: other files' come before it.
     """
     tables = _EXPORT.findall(code)
+    params: dict[str, list[str]] = {}
+    for name, listed in _FUNCTION.findall(code):
+        params.setdefault(name, [param.strip() for param in listed.split(",") if param.strip()])
     found: dict[str, list[str]] = {}
     for quoted, plain, local in _NAME.findall(tables[-1] if tables else ""):
-        pattern = rf"\bfunction\*? {re.escape(local)}\(([\w$, ]*)\)"
-        params = re.search(pattern, code)
-        found[quoted or plain] = (
-            [name.strip() for name in params[1].split(",") if name.strip()] if params else []
-        )
+        found[quoted or plain] = params.get(local, [])
     if "default" in found:
         found.setdefault(script.HANDLE, ["request"])
     return found
