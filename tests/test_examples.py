@@ -282,6 +282,53 @@ async def test_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert sorted(link["url"] for link in (await client.get("/to/")).json()) == urls
 
 
+async def test_score(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest in TypeScript keeps the best of scores that come at once, and refuses what is none."""
+    monkeypatch.setenv("ECHELON_HOME", str(home))
+    app = Application()
+    guest = EXAMPLES / "guests" / "score.ts"
+    app.mount("/scores", app.wasm.module(guest, permissions=Permissions(kv=["scores"])))
+    async with TestClient(app) as client:
+        assert (await client.get("/scores/ada")).status_code == 404
+        await asyncio.gather(*(client.post("/scores/ada", content=str(n)) for n in (7, 42, 12)))
+        assert (await client.get("/scores/ada")).text == "42\n"
+        assert (await client.post("/scores/ada", content="many")).status_code == 422
+
+
+async def test_basket(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest in JavaScript loses nothing of what is put into a basket at once."""
+    monkeypatch.setenv("ECHELON_HOME", str(home))
+    app = Application()
+    guest = EXAMPLES / "guests" / "basket.js"
+    app.mount("/baskets", app.wasm.module(guest, permissions=Permissions(kv=["baskets"])))
+    async with TestClient(app) as client:
+        assert (await client.get("/baskets/ada")).json() == []
+        items = [{"article": f"größe {n}", "count": n} for n in range(1, 5)]
+        await asyncio.gather(*(client.post("/baskets/ada", json=item) for item in items))
+        found = (await client.get("/baskets/ada")).json()
+        assert sorted(found, key=lambda item: int(item["count"])) == items
+        assert (await client.post("/baskets/ada", json={"article": 1})).status_code == 422
+        assert (await client.post("/baskets/ada", content=b"{")).status_code == 422
+        assert (await client.get("/baskets/bob")).json() == []
+
+
+@pytest.mark.timeout(300)
+async def test_inbox(cpython_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script in Python reads letters with the standard library, and numbers those that come at once."""
+    monkeypatch.setenv("ECHELON_HOME", str(cpython_home))
+    app = Application()
+    guest, permissions = EXAMPLES / "guests" / "inbox.py", Permissions(kv=["letters", "last"])
+    app.mount("/inbox", app.wasm.module(guest, language="cpython", permissions=permissions))
+    async with TestClient(app) as client:
+        letters = [f"Subject: No. {n}\n\none two three\n" for n in range(3)]
+        answers = await asyncio.gather(*(client.post("/inbox/", content=letter) for letter in letters))
+        assert sorted(answer.text for answer in answers) == ["letter 1\n", "letter 2\n", "letter 3\n"]
+        kept = (await client.get("/inbox/")).json()
+        assert sorted(letter["subject"] for letter in kept) == ["No. 0", "No. 1", "No. 2"]
+        assert {letter["words"] for letter in kept} == {3}
+        assert (await client.post("/inbox/", content="no head")).status_code == 422
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_examples_are_short(path: Path) -> None:
     """An example can be read at a glance."""
