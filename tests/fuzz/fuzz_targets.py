@@ -1,16 +1,21 @@
 """What is fuzzed, each as a function of bytes; shared by the hypothesis tests and the atheris harness.
 
 A target returns normally for whatever the product may answer, and raises for everything else. The engine itself is not
-among them: it compiles in a process of its own, and the hostile tests give it what these let through.
+among them: it compiles in a process of its own, and the hostile tests give it what these let through. It is asked
+whether it takes what our own compiler makes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
+
+import wasmtime
 
 from echelon.errors import (
     EchelonError,
@@ -24,6 +29,7 @@ from echelon.errors import (
 )
 from echelon.kv import v8
 from echelon.kv.limits import MAX_VALUE_BYTES
+from echelon.plugin.compilers.python.compiler import translate
 from echelon.runtime import binary, declarations, demangle, dwarf, http_guest, lines, signature
 from echelon.runtime.abi import Guest
 from echelon.runtime.assemblyscript import AssemblyScript
@@ -330,6 +336,33 @@ def v8_value(data: bytes) -> None:
         stored(bytes((0xFF, version)) + data)
 
 
+# Source of Python -----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _engine() -> wasmtime.Engine:
+    return wasmtime.Engine()
+
+
+def typed_python(data: bytes) -> bytes | None:
+    """Compile a program: to a module that the engine takes, or to one error at a place in the program."""
+    try:
+        text = data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    made = translate(text, "program.py")
+    if made.wasm is not None:
+        wasmtime.Module.validate(_engine(), made.wasm)
+        return made.wasm
+    [problem] = made.diagnostics
+    lines = re.split("\r\n|\r|\n", text)
+    if not (1 <= problem.line <= len(lines) and 1 <= problem.column <= len(lines[problem.line - 1]) + 2):
+        raise AssertionError(f"{problem.line}:{problem.column} is no place: {problem.message}")
+    if not problem.message or problem.severity != "error":
+        raise AssertionError(problem)
+    return None
+
+
 TARGETS: dict[str, Callable[[bytes], object]] = {
     "load": load,
     "module": module,
@@ -343,6 +376,7 @@ TARGETS: dict[str, Callable[[bytes], object]] = {
     "source": source,
     "name": name,
     "v8_value": v8_value,
+    "typed_python": typed_python,
 }
 """Every target by the name that the harness takes."""
 

@@ -675,6 +675,27 @@ def f(a: int) -> str:
         return repr(error)
 #! 5:21 repr() of an exception cannot be compiled; use str()
 ---
+def f(a: int) -> int:
+    try:
+        return 1 // a
+    except ZeroDivisionError as error:
+        raise ValueError("bad") from errors
+#! 5:38 the cause is no exception that is being handled; write from error, or from None
+---
+BIG = 9 ** 9 ** 9
+def f() -> int:
+    return BIG
+#! 3:12 the name BIG is not known here; the value of BIG is too large to be computed before the program…
+---
+def f(a: str) -> int:
+    return len("a" "b" a)
+#! 2:16 invalid syntax: invalid syntax. Perhaps you forgot a comma?
+---
+TABLE = (1,) * 5000
+def f(a: int) -> int:
+    return len(TABLE)
+#! 3:16 the type of this consists of too many types; use lists, or dataclasses with named fields
+---
 from dataclasses import dataclass
 
 @dataclass(unsafe_hash=True)

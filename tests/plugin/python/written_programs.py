@@ -893,6 +893,9 @@ def divmod_by_zero() -> int:
 def zero_to_a_negative_power() -> float:
     return 0.0 ** -float(len("a"))
 
+def zero_to_a_negative_power_of_integers() -> int:
+    return len("") ** -len("a")
+
 def power_that_is_too_large() -> float:
     return 10.0 ** (400.0 * len("a"))
 
@@ -1067,6 +1070,12 @@ def raising_another_in_a_handler() -> None:
         [1][5]
     except IndexError as error:
         raise ValueError(f"was: {error}") from error
+
+def raising_from_nothing() -> None:
+    try:
+        [1][5]
+    except IndexError as error:
+        raise ValueError(error) from None
 
 def an_exception_in_finally_replaces_the_first() -> None:
     try:

@@ -64,7 +64,7 @@ class TypedPython(Compiler):
 
     async def compile(self, job: Job) -> Compiled:
         if len(job.files) > 1:
-            return Compiled(None, (Diagnostic(0, 0, "error", "a program is one file"),))
+            return Compiled(None, (Diagnostic(1, 1, "error", "a program is one file"),))
         made = await asyncio.to_thread(translate, job.text, job.entry)
         return Compiled(made.wasm, made.diagnostics, made.signature, made.lines)
 
@@ -80,10 +80,10 @@ def translate(text: str, name: str, *, constants: Mapping[str, Any] | None = Non
         program.check()
         return _Build(program, library()).build(name)
     except (Refusal, SyntaxError) as problem:
-        found = source.diagnose(problem, text.splitlines(), name)
+        found = source.diagnose(problem, text, name)
     except RecursionError:
         found = Diagnostic(
-            0, 0, "error", "the program is nested too deeply; split long expressions into statements", name
+            1, 1, "error", "the program is nested too deeply; split long expressions into statements", name
         )
     return Translation(None, (found,), functions={} if program is None else _shown(program))
 

@@ -13,11 +13,14 @@ F64: Final = 0x7C
 class Type:
     """One type. `core` is what carries it; everything but numbers is the address of an object."""
 
-    __slots__ = ("args", "core", "kind", "struct")
+    __slots__ = ("args", "core", "kind", "struct", "weight")
 
     def __init__(self, kind: str, args: tuple[Type, ...] = (), struct: Struct | None = None) -> None:
         self.kind, self.args, self.struct = kind, args, struct
         self.core = _CORES.get(kind, I32)
+        weights = [arg.weight for arg in args]
+        self.weight: int = 1 + sum(weights) if all(weights) else 0
+        """How many types it consists of; 0 while something in it is not known."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Type):
@@ -52,7 +55,7 @@ class Hole(Type):
     __slots__ = ("target",)
 
     def __init__(self) -> None:
-        self.kind, self.args, self.struct = "hole", (), None
+        self.kind, self.args, self.struct, self.weight = "hole", (), None, 0
         self.target: Type | None = None
 
     @property
@@ -97,6 +100,10 @@ BOOL: Final = Type("bool")
 STR: Final = Type("str")
 BYTES: Final = Type("bytes")
 NONE: Final = Type("None")
+MOST_TYPES: Final = 4096
+"""Types that one type may consist of."""
+MOST_STEPS: Final = 512
+"""The same for one that is not known whole."""
 NUMBERS: Final = frozenset({"int", "float", "bool"})
 
 
@@ -132,6 +139,18 @@ def unify(left: Type, right: Type) -> bool:
     if left.kind != right.kind or left.struct is not right.struct or len(left.args) != len(right.args):
         return False
     return all(unify(a, b) for a, b in zip(left.args, right.args, strict=True))
+
+
+def is_large(kind: Type) -> bool:
+    """Tell whether a type consists of so many that working with it would take long: types can double at each step."""
+    waiting, weight, steps = [kind], 0, 0
+    while waiting and weight <= MOST_TYPES and steps <= MOST_STEPS:
+        it = find(waiting.pop())
+        weight += it.weight or 1
+        if not it.weight:
+            waiting += it.args
+            steps += len(it.args)
+    return bool(waiting) or weight > MOST_TYPES
 
 
 def _occurs(hole: Type, kind: Type) -> bool:

@@ -17,6 +17,7 @@ from echelon.plugin.compilers.python.types import (
     STR,
     Type,
     dict_of,
+    is_large,
     list_of,
     optional,
     set_of,
@@ -53,9 +54,16 @@ class Annotations:
     def __init__(self, find: Callable[[str], Type | ast.expr | None], imported: Mapping[str, str]) -> None:
         self._find, self._imported = find, imported
         self._open: set[str] = set()
+        self._read: dict[str, Type] = {}
 
     def read(self, node: ast.expr) -> Type:
         """Return the type; raises Refusal."""
+        kind = self._type(node)
+        if is_large(kind):
+            refuse(node, "this consists of too many types", "use lists, or dataclasses with named fields")
+        return kind
+
+    def _type(self, node: ast.expr) -> Type:
         if isinstance(node, ast.Constant):
             return self._constant(node)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
@@ -72,11 +80,12 @@ class Annotations:
             return found
         if found is not None:
             if name in self._open:
-                refuse(node, f"the type {name} is defined by itself")
-            self._open.add(name)
-            kind = self.read(found)
-            self._open.discard(name)
-            return kind
+                refuse(node, f"the type {name} is defined by itself", "define a dataclass")
+            if name not in self._read:
+                self._open.add(name)
+                self._read[name] = self.read(found)
+                self._open.discard(name)
+            return self._read[name]
         known = "int, float, bool, str, bytes, list, tuple, dict, set and the classes of the program"
         refuse(node, f"{name or 'this'} is no type known here", _HINTS.get(name, f"there are {known}"))
 
@@ -92,11 +101,11 @@ class Annotations:
         if node.value is None:
             return NONE
         if not isinstance(node.value, str) or len(node.value) > 1000:
-            refuse(node, "this is no type")
+            refuse(node, "this is no type", "write int, str or another type")
         try:
             inner = ast.parse(node.value.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            refuse(node, f"{node.value[:40]!r} is no type")
+        except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+            refuse(node, f"{node.value[:40]!r} is no type", "write int, str or another type")
         for part in ast.walk(inner):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 refuse(node, "a type within quotes has quotes in it")

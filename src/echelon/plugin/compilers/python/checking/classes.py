@@ -222,7 +222,7 @@ def _declare_class_constant(
             value = constants.evaluate(item.value, program.constants, program.math_names())
         except NotConstant:
             refuse(item.value, f"{struct.name}.{target.id} is no constant", "assign it in __init__")
-        constants.constant(value, item.value)
+        program.write_out(value, item.value)
         program.class_constants[struct.name, target.id] = value
 
 

@@ -13,6 +13,8 @@ from echelon.plugin.compilers.python.tree import Expr, integer, nothing, real, t
 from echelon.plugin.compilers.python.types import BYTES, NONE, tuple_of
 
 _MOST: Final = 1 << 63
+MOST_ITEMS: Final = 1 << 18
+"""Items of tuples that are written out in all of a program, at every use of a constant."""
 _LONGEST: Final = 1 << 16
 """Items and characters that a computed constant may have."""
 
@@ -101,6 +103,17 @@ def _compute(node: ast.AST, function: Callable[..., Any], *values: Any) -> Any:
     if isinstance(found, complex) or (isinstance(found, (str, bytes, tuple)) and len(found) > _LONGEST):
         raise NotConstant
     return found
+
+
+def items(value: Any) -> int:
+    """Return how many items of tuples a constant is written out as, or more than there may be."""
+    waiting, count = [value], 0
+    while waiting and count <= MOST_ITEMS:
+        one = waiting.pop()
+        if isinstance(one, tuple):
+            waiting += one
+            count += len(one)
+    return count
 
 
 def constant(value: Any, node: ast.AST) -> Expr:

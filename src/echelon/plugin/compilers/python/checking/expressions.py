@@ -35,6 +35,7 @@ from echelon.plugin.compilers.python.types import (
     Type,
     dict_of,
     find,
+    is_large,
     list_of,
     optional,
     set_of,
@@ -51,7 +52,12 @@ def check(scope: Scope, node: ast.expr, expected: Type | None) -> Expr:
     if handler is None:
         found, hint = _NAMES.get(type(node), ("this expression", ""))
         refuse(node, f"{found} cannot be compiled", hint)
-    return handler(scope, node, expected)
+    value = handler(scope, node, expected)
+    if is_large(value.type):
+        refuse(
+            node, "the type of this consists of too many types", "use lists, or dataclasses with named fields"
+        )
+    return value
 
 
 def _constant(scope: Scope, node: ast.Constant, _expected: Type | None) -> Expr:

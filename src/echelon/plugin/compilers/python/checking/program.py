@@ -14,7 +14,7 @@ from echelon.plugin.compilers.python.checking.checker import CHECKER
 from echelon.plugin.compilers.python.checking.constants import NotConstant
 from echelon.plugin.compilers.python.checking.flow import leaves
 from echelon.plugin.compilers.python.checking.scope import Scope
-from echelon.plugin.compilers.python.checking.source import refuse
+from echelon.plugin.compilers.python.checking.source import Refusal, refuse
 from echelon.plugin.compilers.python.tree import Expr, Function, Stmt, Variable
 from echelon.plugin.compilers.python.types import FLOAT, NONE, Struct, Type, find, optional
 
@@ -56,6 +56,8 @@ class Program:
         self.objects: dict[str, str] = {}
         """Names of objects of the guest kit, and the class of each."""
         self.constants: dict[str, Any] = dict(given)
+        self._items = 0
+        """Items of tuples that constants were written out as."""
         self.order: list[Function] = []
         self.namespace: Mapping[str, Any] = {}
         self._bodies: dict[Function, ast.FunctionDef] = {}
@@ -198,7 +200,7 @@ class Program:
                 )
                 if not final and find(self.annotation(node.annotation)) == FLOAT:
                     refuse(node.value, f"{target.id} is an int and annotated as float", f"write {value}.0")
-            constants.constant(value, node.value)
+            self.write_out(value, node.value)
             self.constants[target.id] = value
 
     def math_names(self) -> dict[str, str]:
@@ -289,7 +291,7 @@ class Program:
         except NotConstant:
             refuse(node, "a default is no constant", "use None, and make the value in the function")
         scope = Scope(self, Function("default", [], NONE), CHECKER)
-        found = constants.constant(value, node)
+        found = self.write_out(value, node)
         return (
             kit.convert(scope, which, found, node, kind)
             if which
@@ -352,7 +354,7 @@ class Program:
     def constant(self, _scope: Scope, node: ast.Name) -> Expr | None:
         """Return a constant of the module."""
         if node.id in self.constants:
-            return constants.constant(self.constants[node.id], node)
+            return self.write_out(self.constants[node.id], node)
         origin = self.imported.get(node.id, "")
         if origin.startswith("math.") and origin[5:] in mathematics.CONSTANTS:
             return constants.constant(mathematics.CONSTANTS[origin[5:]], node)
@@ -368,8 +370,19 @@ class Program:
                 refuse(node, f"math.{node.attr} is no constant", _near(node.attr, mathematics.NAMES))
             return constants.constant(mathematics.CONSTANTS[node.attr], node)
         if (name, node.attr) in self.class_constants:
-            return constants.constant(self.class_constants[name, node.attr], node)
+            return self.write_out(self.class_constants[name, node.attr], node)
         return None
+
+    def write_out(self, value: Any, node: ast.AST) -> Expr:
+        """Return a constant as an expression; raises Refusal when all of them together have too many items."""
+        if isinstance(value, tuple):
+            self._items += constants.items(value)
+            if self._items > constants.MOST_ITEMS:
+                refuse(
+                    node, "the constants of the program are written out as too many items",
+                    "assign the constant to a variable and use that, or make a list in a function",
+                )  # fmt: skip
+        return constants.constant(value, node)
 
     def library_math(self, name: str, count: int) -> str:
         """Return the key of a function of `math`, "" where the library has none that takes so many arguments."""
@@ -389,6 +402,12 @@ class Program:
         known = [*self.functions, *self.structs, *self.constants, *self.imported]
         known = [each for each in known if not each.startswith(kit.PREFIX)]
         if name in self._aliases:
+            try:
+                self.annotation(self._aliases[name])
+            except Refusal:
+                return (
+                    f"the value of {name} is too large to be computed before the program runs, or no constant"
+                )
             return f"{name} is the name of a type"
         return _near(name, known)
 

@@ -39,6 +39,13 @@ def _kind_of(scope: Scope, node: ast.expr) -> int:
 
 
 def raise_statement(scope: Scope, node: ast.Raise) -> list[Stmt]:
+    cause = node.cause
+    if not (
+        cause is None
+        or (isinstance(cause, ast.Constant) and cause.value is None)
+        or (isinstance(cause, ast.Name) and cause.id in scope.caught)
+    ):
+        refuse(cause, "the cause is no exception that is being handled", "write from error, or from None")
     if node.exc is None:
         if scope.handling is None:
             refuse(node, "nothing is being handled here", "name an exception")
@@ -56,7 +63,7 @@ def raise_statement(scope: Scope, node: ast.Raise) -> list[Stmt]:
     number = _kind_of(scope, call)
     message_text: Expr = text("")
     if args:
-        value = scope.check(args[0])
+        value = formats.shown(scope, args[0])
         is_key = number in caught(NUMBERS["KeyError"], scope.program.parents)
         message_text = (
             formats.to_repr(scope, value, args[0]) if is_key else formats.to_text(scope, value, args[0])
@@ -68,7 +75,9 @@ def assert_statement(scope: Scope, node: ast.Assert) -> list[Stmt]:
     test = operators.condition(scope, node.test)
     state = scope.known_at()
     narrowing.apply(scope, node.test, holds=False)
-    message = text("") if node.msg is None else formats.to_text(scope, scope.check(node.msg), node.msg)
+    message = (
+        text("") if node.msg is None else formats.to_text(scope, formats.shown(scope, node.msg), node.msg)
+    )
     scope.restore(state)
     narrowing.apply(scope, node.test, holds=True)
     return [

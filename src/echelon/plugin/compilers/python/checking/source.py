@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from typing import Final, NoReturn
 
@@ -13,6 +14,8 @@ MAX_NESTING: Final = 120
 """Levels of brackets, blocks and operators within each other."""
 
 _TRIES: Final = 3
+_LINE_END: Final = re.compile("\r\n|\r|\n")
+"""What ends a line for Python's parser: not all that ends one for `splitlines()`."""
 _OWN_TRIES: Final = 20
 
 
@@ -31,7 +34,8 @@ def refuse(node: ast.AST | None, message: str, hint: str = "") -> NoReturn:
 def parse(text: str) -> ast.Module:
     """Return the tree of hostile text; raises SyntaxError, and Refusal for what is too large or too deep."""
     if len(text) > MAX_SOURCE:
-        refuse(None, f"the source has {len(text)} characters", f"split it: at most {MAX_SOURCE} are accepted")
+        message = f"the source has {len(text)} characters"
+        refuse(_at(text, MAX_SOURCE), message, f"split it: at most {MAX_SOURCE} are accepted")
     for attempt in range(_TRIES):
         try:
             with warnings.catch_warnings():
@@ -39,13 +43,19 @@ def parse(text: str) -> ast.Module:
                 return ast.parse(text)
         except SyntaxError:
             raise
-        except ValueError as exc:
-            refuse(None, f"the source cannot be read: {exc}")
+        except UnicodeEncodeError as exc:
+            refuse(_at(text, exc.start), "half of a pair of surrogates is no character", "leave it out")
+        except ValueError:  # of CPython 3.11; later ones raise SyntaxError
+            refuse(_at(text, max(0, text.find("\0"))), "the source has a null character", "leave it out")
         except (RecursionError, MemoryError):
-            refuse(None, "the source is nested too deeply", "split long expressions into several statements")
+            refuse(
+                _at(text, 0),
+                "the source is nested too deeply",
+                "split long expressions into several statements",
+            )
         except SystemError:  # CPython 3.11 loses count of its depth now and then when several threads parse
             if attempt == _TRIES - 1:
-                refuse(None, "the source is nested too deeply, or the parser is busy", "try again")
+                refuse(_at(text, 0), "the source is nested too deeply, or the parser is busy", "try again")
     raise AssertionError
 
 
@@ -60,10 +70,17 @@ def parse_own(text: str) -> ast.Module:
     raise AssertionError
 
 
-def diagnose(problem: Refusal | SyntaxError, lines: list[str], file: str) -> Diagnostic:
+def _at(text: str, index: int) -> ast.AST:
+    """Return a node that stands for a place of the text."""
+    before = _LINE_END.split(text[:index])
+    return ast.Pass(lineno=len(before), col_offset=len(before[-1].encode("utf-8", "replace")))
+
+
+def diagnose(problem: Refusal | SyntaxError, text: str, file: str) -> Diagnostic:
     """Return the diagnostic: what was found, what to write instead, and the line with a caret below it."""
+    lines = _LINE_END.split(text)
     if isinstance(problem, SyntaxError):
-        line, column = problem.lineno or 1, problem.offset or 1
+        line, column = max(1, problem.lineno or 1), max(1, problem.offset or 1)
         message = f"invalid syntax: {problem.msg}"
     else:
         node = problem.node
@@ -73,8 +90,8 @@ def diagnose(problem: Refusal | SyntaxError, lines: list[str], file: str) -> Dia
     if 0 < line <= len(lines):
         shown = lines[line - 1]
         if isinstance(problem, Refusal):
-            column = len(shown.encode()[: column - 1].decode("utf-8", "replace")) + 1
+            column = len(shown.encode("utf-8", "replace")[: column - 1].decode("utf-8", "replace")) + 1
         start = max(0, column - 100)
-        cut = shown[start : start + 160].replace("\t", " ")
+        cut = "".join(c if c.isprintable() else " " for c in shown[start : start + 160])
         message += f"\n    {cut}\n    {' ' * (column - 1 - start)}^"
     return Diagnostic(line, max(column, 0), "error", message, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -228,7 +229,8 @@ class Emitter:
             self.mark(statement.line)
             _STATEMENTS[type(statement)](self, statement)
         if len(self.body) > MAX_CODE:
-            refuse(None, f"the function {self.function.name} becomes too large", "split it")
+            place = ast.Pass(lineno=max(1, self.function.line), col_offset=0)
+            refuse(place, f"the function {self.function.name} becomes too large", "split it")
 
     def expression(self, node: Expr) -> None:
         """Leave the value on the stack; nothing for one of type None."""

@@ -42,6 +42,7 @@ NEGATIVE_ROOT = said(lambda: math.isqrt(-1))
 NEGATIVE_FACTORIAL = said(lambda: math.factorial(-1))
 NEGATIVE_COUNT = said(lambda: math.comb(-1, 1))
 NEGATIVE_CHOSEN = said(lambda: math.comb(1, -1))
+ZERO_TO_NEGATIVE = said(lambda: _ZERO ** (_ZERO - 1))
 NEGATIVE_POWER = text("the result is a float: write the exponent as a float")
 """What CPython answers with a float, which the type of an expression cannot tell."""
 
@@ -151,7 +152,10 @@ def shift_right(value: int, count: int) -> int:
 
 def power(base: int, exponent: int) -> int:
     if exponent < 0:
-        fail(OVERFLOW, NEGATIVE_POWER)
+        if base == 0:
+            fail(ZERO_DIVISION, ZERO_TO_NEGATIVE)
+        else:
+            fail(OVERFLOW, NEGATIVE_POWER)
         return 0
     found = 1
     while exponent > 0:
