@@ -125,7 +125,7 @@ class _Joiner:
     def _in_place(self, at: int, name: str, values: list[Range]) -> str:
         """Write the call so that every value, and what follows, is where it was, if there is room for that."""
         start, end = self._all[at].start, self._all[self._closing[at + 1]].end
-        out = f"$tpl$({name}, [" if values else f"$static$({name}"
+        out = f"new $tpl$({name}, [" if values else f"$static$({name}"
         for number, value in enumerate(values):
             out += ", " if number else ""
             out += self._padding(out, start, self._all[value[0]].start) + self._emit(value)

@@ -38,7 +38,7 @@ export function $jsx$(type, props, key) {
 }
 export function $jsxs$(type, props, key) { return $jsx$(type, props, key); }
 export function $Fragment$(props) { return props.children; }
-export const $tpl$ = (form, values) => new Template(form, values);
+export const $tpl$ = Template; // the build writes `new $tpl$(…)`
 export const $static$ = (form) => form.kept ??= new Template(form, none);
 
 function split(type, given, count, children, base) {
@@ -157,8 +157,10 @@ export const escape = (text) => !special.test(text) ? text
 
 function finish() {
   if (texts.length) {
-    const all = texts.map((at) => parts[at]), joined = all.join("\0");
-    if (joined.includes("&") || joined.includes("<") || joined.includes('"')) {
+    const all = [];
+    for (let i = 0; i < texts.length; i++) all.push(parts[texts[i]]);
+    const joined = all.join("\0");
+    if (special.test(joined)) {
       const clean = escape(joined).split("\0");
       if (clean.length === all.length) for (let i = 0; i < clean.length; i++) parts[texts[i]] = clean[i];
       else for (let i = 0; i < all.length; i++) parts[texts[i]] = escape(all[i]);
