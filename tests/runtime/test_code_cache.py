@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,3 +169,26 @@ async def test_cancelling_a_compile_ends_its_process(tmp_path: Path) -> None:
         await task
     assert compiler._idle == []
     await compiler.close()
+
+
+def test_folders_that_vanish_while_old_code_is_dropped(tmp_path: Path) -> None:
+    """Compilations of other processes have folders beside the code, which may be gone once they were listed."""
+    cache = CodeCache(tmp_path)
+    done = threading.Event()
+
+    def compilations() -> None:
+        while not done.is_set():
+            for number in range(20):
+                (tmp_path / f"compile-{number}").mkdir()
+            for number in range(20):
+                (tmp_path / f"compile-{number}").rmdir()
+
+    others = threading.Thread(target=compilations)
+    others.start()
+    try:
+        for number in range(64 * 32):
+            cache.write("engine", f"sha256:{number % 4}", b"code")
+    finally:
+        done.set()
+        others.join()
+    assert cache.read("engine", "sha256:3") == b"code"

@@ -111,10 +111,12 @@ class CodeCache:
     def _sweep(self) -> None:
         """Drop what was used longest ago until the rest fits; a module in use has its code in memory."""
         found = []
-        for path in self._directory.glob("*/*.cwasm"):
-            with contextlib.suppress(OSError):
-                entry = path.stat()
-                found.append((entry.st_mtime, entry.st_size, path))
+        for folder in self._directory.iterdir():
+            with contextlib.suppress(OSError):  # the folder of a compilation that ends just now
+                for path in [path for path in folder.iterdir() if path.suffix == ".cwasm"]:
+                    with contextlib.suppress(OSError):
+                        entry = path.stat()
+                        found.append((entry.st_mtime, entry.st_size, path))
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if total <= self._size:
