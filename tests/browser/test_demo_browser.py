@@ -189,6 +189,70 @@ async def test_a_wrong_argument_is_explained(demo: str, visit: Visit) -> None:
         await expect(page.get_by_role("status")).to_contain_text('n: "many" is not a number')
 
 
+LONG = "a_name_that_is_much_longer_than_a_narrow_screen_is_wide_" * 3
+MISTAKES = {
+    "compile": (
+        "typescript",
+        f"export function {LONG}(): i32 {{\n  return {LONG}nope\n}}\n",
+        "Cannot find name",
+    ),
+    "trap": (
+        "wat",
+        '(module (func (export "f") (result i32) (i32.div_u (i32.const 1) (i32.const 0))))',
+        "divided",
+    ),
+    "denied": (
+        "typescript",
+        'import { env } from "echelon";\nexport function f(): bool { return env.get("HOME") != null }',
+        "--allow-env=HOME",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+async def test_mistakes_fit_on_a_narrow_screen(
+    demo: str, visit: Visit, audit: Callable[[Page], Any], pictures: Path, kind: str
+) -> None:
+    """What went wrong is readable at 360 pixels in the dark, however long its words, and axe finds nothing grave."""
+    options = {"viewport": {"width": 360, "height": 800}, "color_scheme": "dark"}
+    language, source, said = MISTAKES[kind]
+    async with opened(visit, demo, allowed=PROBLEM, **options) as page:
+        await write(page, language, source)
+        await page.get_by_role("button", name="Compile and run").click()
+        await expect(page.get_by_role("status")).to_contain_text(said)
+        await audit(page)
+        await page.screenshot(path=pictures / f"demo-{kind}-360-dark.png", full_page=True)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_examples_and_runs_by_keyboard(demo: str, visit: Visit) -> None:
+    """A language and an example are chosen, run, and opened again from the list of runs, with keys alone."""
+    async with opened(visit, demo) as page:
+        for _ in range(2):  # past the link to the editor
+            await page.keyboard.press("Tab")
+        await expect(page.get_by_role("combobox", name="Language")).to_be_focused()
+        await page.keyboard.type("JavaScript")
+        await expect(page.get_by_label("Source")).to_have_value(re.compile("counts"))
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("combobox", name="Example")).to_be_focused()
+        await page.keyboard.press("Control+Enter")
+        await expect(page.get_by_role("status").locator(".value")).to_contain_text('"be":2')
+        first = page.locator("#runs summary").first
+        await expect(first).to_contain_text("words(")
+        for _ in range(20):
+            if await first.evaluate("e => e === document.activeElement"):
+                break
+            await page.keyboard.press("Tab")
+        await expect(first).to_be_focused()
+        await page.keyboard.press("Enter")
+        for _ in range(2):  # past the source, which can be scrolled
+            await page.keyboard.press("Tab")
+        await expect(page.get_by_role("button", name="Open in the editor").first).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("Source")).to_be_focused()
+        await expect(page.get_by_label("Source")).to_have_value(re.compile("counts"))
+
+
 async def test_the_keyboard_is_enough(demo: str, visit: Visit) -> None:
     """Everything is reached and used without a mouse, and what has the focus is seen."""
     async with opened(visit, demo) as page:
