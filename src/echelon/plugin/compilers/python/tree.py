@@ -182,6 +182,8 @@ class Function:
     walrus: bool = False
     """Whether an expression gives a variable a value, so that the order of reading matters."""
     symbol: str = ""
+    facts: Any = None
+    """What emitting has found out about its body."""
 
 
 def integer(value: int, line: int = 0) -> Expr:

@@ -10,6 +10,7 @@ from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.emitting import expressions, integers, objects, statements
+from echelon.plugin.compilers.python.emitting.regions import Regions
 from echelon.plugin.compilers.python.emitting.scopes import Guard, Loop
 from echelon.plugin.compilers.python.encoding import Code, Relocation
 from echelon.plugin.compilers.python.layout import PENDING, TRIES
@@ -60,6 +61,7 @@ class Emitter:
         self._free: dict[int, list[int]] = {I32: [], I64: [], F64: []}
         self._count = len(function.params)
         self._line = 0
+        self._regions: Regions | None = None
         for index, param in enumerate(function.params):
             param.index = index
 
@@ -75,6 +77,14 @@ class Emitter:
             self.body.append(e.UNREACHABLE)
         self.body.append(e.END)
         return self.code
+
+    def gives_back(self, body: list[Stmt]) -> bool:
+        """Tell whether what a turn of a loop allocates is given back at its end."""
+        if self.function.raw:
+            return False
+        if self._regions is None:
+            self._regions = Regions(self.function)
+        return self._regions.gives_back(body)
 
     # Locals and labels
 

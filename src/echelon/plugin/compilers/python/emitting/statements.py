@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.emitting.scopes import FAIL, Guard, Loop
-from echelon.plugin.compilers.python.layout import PENDING
+from echelon.plugin.compilers.python.layout import PENDING, TOP
 from echelon.plugin.compilers.python.tree import (
     Break,
     Continue,
@@ -22,7 +22,7 @@ from echelon.plugin.compilers.python.tree import (
     Try,
     While,
 )
-from echelon.plugin.compilers.python.types import NONE
+from echelon.plugin.compilers.python.types import I32, NONE
 
 if TYPE_CHECKING:
     from echelon.plugin.compilers.python.emitting.emitter import Emitter
@@ -77,11 +77,26 @@ def _while(out: Emitter, node: While) -> None:
 
 
 def _body(out: Emitter, body: list[Stmt], ends: int) -> None:
+    top = _remember_top(out) if out.gives_back(body) else -1
     continues = out.open(e.BLOCK)
     out.scopes.append(Loop(ends, continues))
     out.statements(body)
     out.scopes.pop()
     out.close()
+    if top >= 0:
+        out.small(0)
+        out.get_local(top)
+        out.body += bytes([op.I32_STORE, 2, TOP])
+        out.release(I32, top)
+
+
+def _remember_top(out: Emitter) -> int:
+    """Leave in a temporary local where allocation goes on."""
+    out.small(0)
+    out.body += bytes([op.I32_LOAD, 2, TOP])
+    top = out.temp(I32)
+    out.set_local(top)
+    return top
 
 
 def _for_range(out: Emitter, node: ForRange) -> None:

@@ -1,0 +1,240 @@
+"""Loops whose turns leave nothing behind: what a turn allocated is given back at its end.
+
+That is so when no address of what a turn makes can be seen after it. Objects that are there before a turn are not
+changed in it, nor by what it calls; what is changed are objects that the turn itself has made. Variables that hold
+addresses are given a value in every turn before they are read, and are mentioned nowhere else. What leaves the loop
+(`return`, `break`, an exception) gives nothing back. Every operation has to be known here, or the loop keeps what it
+allocates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from echelon.plugin.compilers.python.tree import (
+    Break,
+    Continue,
+    Do,
+    Expr,
+    ForRange,
+    Function,
+    If,
+    Let,
+    Raise,
+    Return,
+    Stmt,
+    Try,
+    Variable,
+    While,
+)
+from echelon.plugin.compilers.python.types import NUMBERS, find
+
+Node = Stmt | Expr
+
+_PLAIN: Final = frozenset({
+    "int", "small", "float", "bool", "text", "octets", "static", "none", "local", "bound", "wasm", "load", "add",
+    "sub", "mul", "neg", "shl", "floordiv", "mod", "and", "or", "if", "block", "call", "library", "item", "item_at",
+    "table", "new", "object", "list", "derived", "bits", "from_bits", "divide",
+})  # fmt: skip
+_CHANGES: Final = frozenset({"append", "set_item", "set_word", "set_field"})
+"""Operations that change what their first argument is the address of."""
+
+_MAKES: Final = frozenset({"new", "object", "list"})
+_NEW: Final = frozenset(
+    {"dicts.new", "dicts.copy", "lists.make", "lists.copy", "lists.concat", "lists.slice", "sets.to_list"}
+)
+_READS: Final = frozenset({
+    "dicts.copy", "dicts.equal", "dicts.find", "dicts.get_item", "dicts.has", "dicts.hash_float", "dicts.mix",
+    "dicts.new", "dicts.next", "dicts.next_entry", "dicts.key_at", "dicts.show", "dicts.size", "dicts.value_at",
+    "lists.concat", "lists.copy", "lists.count", "lists.equal", "lists.holds", "lists.index", "lists.index_of",
+    "lists.join", "lists.less", "lists.make", "lists.repeat", "lists.require_length", "lists.show", "lists.show_each",
+    "lists.size", "lists.slice", "lists.slice_step", "sets.to_list", "sets.equal",
+})  # fmt: skip
+_IMMUTABLE: Final = ("texts", "octets", "integers", "floats", "mathematics", "formatting", "errors", "output")
+"""Files of the library about values that never change."""
+
+_NUMERIC: Final = ("integers", "floats", "mathematics", "errors")
+
+
+_MOST_ALIASES: Final = 4
+_MOST_CALLED: Final = 200
+"""Functions that a loop may reach, for it to be looked at."""
+
+
+class Regions:
+    """Looks at the loops of one function, for as long as that is a small part of compiling it."""
+
+    def __init__(self, function: Function) -> None:
+        self._counts = Counter(_mentioned(function.body))
+        nodes = list(_walk(function.body))
+        self._known = all(map(_is_known, nodes))
+        self._left = 20_000 + 20 * len(nodes)
+
+    def gives_back(self, body: Sequence[Stmt]) -> bool:
+        """Tell whether the turns of a loop allocate, and leave nothing of it behind."""
+        nodes = list(_walk(body))
+        held = {node.target for node in nodes if isinstance(node, Let) and _holds_address(node.target)}
+        self._left -= len(nodes) * (10 + len(held)) // 10
+        if not self._known or self._left < 0:
+            return False
+        own = _Code(nodes)
+        reached = _reached(own)
+        if reached is None or not any(code.allocates for code in (own, *reached)):
+            return False
+        within = Counter(_mentioned(body))
+        return all(
+            within[variable] == self._counts[variable]
+            and not variable.parameter
+            and variable.flag is None
+            and _comes_first(body, variable)
+            for variable in held | own.changed
+        )
+
+
+class _Code:
+    """What statements do, without what they call."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.called = {
+            node.data for node in nodes if isinstance(node, Expr) and isinstance(node.data, Function)
+        }
+        self.allocates = any(map(_allocates, nodes))
+        self.changed: set[Variable] = set()
+        self.is_harmless = not any(isinstance(node, Try) or not _is_known(node) for node in nodes)
+        values: dict[Variable, list[Expr]] = {}
+        for node in nodes:
+            if isinstance(node, Let):
+                values.setdefault(node.target, []).append(node.value)
+            elif isinstance(node, Expr) and _changes(node):
+                target = node.args[0] if node.args else None
+                if target is None or target.op != "local":
+                    self.is_harmless = False
+                else:
+                    self.changed.add(target.data)
+        if not all(_is_always_new(variable, values) for variable in self.changed):
+            self.is_harmless = False
+
+
+def _reached(code: _Code) -> list[_Code] | None:
+    """Return the code of all that may be called, None when some of it changes what it has not made."""
+    if not code.is_harmless:
+        return None
+    waiting, seen, found = list(code.called), set(code.called), []
+    while waiting:
+        function = waiting.pop()
+        if function.facts is None:
+            function.facts = _Code(list(_walk(function.body)))
+        facts: _Code = function.facts
+        if not facts.is_harmless or len(seen) > _MOST_CALLED:
+            return None
+        found.append(facts)
+        waiting += facts.called - seen
+        seen |= facts.called
+    return found
+
+
+def _walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    """Yield statements and expressions, and all within them."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for part in _parts(node):
+            waiting += part
+
+
+def _parts(node: Node) -> list[Sequence[Node]]:
+    """Return what is within a node, as sequences of which each is evaluated in its order."""
+    if isinstance(node, Expr):
+        return [[*node.data, *node.args]] if node.op == "block" else [[arg] for arg in node.args]
+    if isinstance(node, Let | Do):
+        return [[node.value]]
+    if isinstance(node, If):
+        return [[node.test], node.body, node.orelse]
+    if isinstance(node, While):
+        return [[node.test], node.body, node.orelse, node.step]
+    if isinstance(node, ForRange):
+        return [[node.start], [node.stop], node.body, node.orelse]
+    if isinstance(node, Return):
+        return [[node.value]] if node.value is not None else []
+    if isinstance(node, Raise):
+        return [[node.kind], [node.message]]
+    if isinstance(node, Try):
+        return [node.body, node.orelse, node.final, *(handler.body for handler in node.handlers)]
+    return []
+
+
+def _is_known(node: Node) -> bool:
+    if isinstance(node, Expr):
+        return node.op in _PLAIN or node.op in _CHANGES
+    return isinstance(node, Let | Do | If | While | ForRange | Return | Raise | Try | Break | Continue)
+
+
+def _mentioned(nodes: Sequence[Node]) -> Iterator[Variable]:
+    for node in _walk(nodes):
+        if isinstance(node, Let):
+            yield node.target
+        elif isinstance(node, ForRange):
+            yield from (node.target, node.counter, node.limit)
+        elif isinstance(node, Try):
+            yield from (node.kind, node.message)
+        elif isinstance(node, Expr) and isinstance(node.data, Variable):
+            yield node.data
+
+
+def _holds_address(variable: Variable) -> bool:
+    """Tell whether a variable may hold one: any but a number's, and the compiler's own words of 64 bits."""
+    kind = find(variable.type).kind
+    return kind not in NUMBERS or (kind == "int" and variable.name.startswith("."))
+
+
+def _allocates(node: Node) -> bool:
+    if not isinstance(node, Expr):
+        return False
+    if node.op == "library":
+        return str(node.data).partition(".")[0] not in _NUMERIC
+    return node.op in ("new", "object", "list", "append", "derived")
+
+
+def _changes(node: Expr) -> bool:
+    if node.op != "library":
+        return node.op in _CHANGES
+    return node.data not in _READS and str(node.data).partition(".")[0] not in _IMMUTABLE
+
+
+def _is_always_new(variable: Variable, values: dict[Variable, list[Expr]], depth: int = 0) -> bool:
+    """Tell whether a variable only ever holds what was made in the same code; `values` are all that it gets there."""
+    given = values.get(variable)
+    if variable.parameter or not given or depth > _MOST_ALIASES:
+        return False
+    return all(
+        _is_new(value) or (value.op == "local" and _is_always_new(value.data, values, depth + 1))
+        for value in given
+    )
+
+
+def _is_new(value: Expr) -> bool:
+    """Tell whether a value is an object that is made where it is evaluated."""
+    if value.op == "block" and value.args and value.args[0].op == "local":
+        made = [
+            node.value for node in value.data if isinstance(node, Let) and node.target is value.args[0].data
+        ]
+        return bool(made) and all(map(_is_new, made))
+    return value.op in _MAKES or (value.op == "library" and value.data in _NEW)
+
+
+def _comes_first(nodes: Sequence[Node], variable: Variable) -> bool:
+    """Tell whether a variable gets a value before all that mentions it, however often code is run."""
+    for position, node in enumerate(nodes):
+        if variable not in set(_mentioned([node])):
+            continue
+        if isinstance(node, Let) and node.target is variable:
+            return variable not in set(_mentioned([node.value]))
+        if any(variable in set(_mentioned([other])) for other in nodes[position + 1 :]):
+            return False
+        parts = [part for part in _parts(node) if variable in set(_mentioned(part))]
+        is_own = isinstance(node, Expr) and node.data is variable
+        return len(parts) == 1 and not is_own and _comes_first(parts[0], variable)
+    return True
