@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -219,3 +222,16 @@ def test_what_a_guest_may_not_return(answer: Any) -> None:
     """A guest that was replaced cannot bring an address of code, another element, or anything unknown."""
     with pytest.raises(msgspec.ValidationError):
         checked(answer)
+
+
+def test_it_is_served_without_any_tool(home: Path, tmp_path: Path) -> None:
+    """Built ahead, it starts where there is no compiler and no tool of JavaScript, and takes texts apart there."""
+    env = {"ECHELON_BUILD": str(tmp_path / "built"), "ECHELON_STATE": str(tmp_path / "state")}
+    command = [sys.executable, "-m", "echelon", "build", f"{BLOG / 'main.py'}:app"]
+    done = subprocess.run(
+        command, env={**os.environ, **env, "ECHELON_HOME": str(home)}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    bare = {**env, "ECHELON_HOME": str(tmp_path / "empty"), "PATH": str(tmp_path / "empty")}
+    with LiveServer(str(BLOG / "main.py"), env=bare) as server:
+        assert "in JavaScript. It returns <em>data</em>" in httpx.get(f"{server.url}{POST}").text
