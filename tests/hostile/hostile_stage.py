@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +108,10 @@ class Footprint:
         threads = frozenset(t.name for t in threading.enumerate() if not t.name.startswith("asyncio"))
         return cls(threads, tuple(sorted(_open_files())))
 
+    def opened_since(self, before: Footprint) -> list[str]:
+        """Return what is open that was not; what an earlier test closes late is no fault of this one."""
+        return sorted((Counter(self.files) - Counter(before.files)).elements())
+
 
 def _open_files() -> list[str]:
     found = []
@@ -159,8 +164,10 @@ class Stage:
         async with Runtime(options, generator=generator) as runtime:
             yield cls(runtime, await runtime.load(wat(ADD), name="neighbour"))
         gc.collect()
-        back = await until(lambda: Footprint.take() == before)
-        assert back, f"held before {before}, afterwards {Footprint.take()}"
+        back = await until(lambda: Footprint.take().threads <= before.threads)
+        closed = await until(lambda: not Footprint.take().opened_since(before))
+        assert back, f"threads before {before.threads}, afterwards {Footprint.take().threads}"
+        assert closed, f"left open: {Footprint.take().opened_since(before)}"
 
     async def _call_neighbour(self) -> None:
         number = 0
@@ -196,10 +203,8 @@ class Stage:
         assert await self.runtime.drained(), "an instance is left"
         threads = Footprint.take().threads - before.threads
         assert all(name.startswith("echelon-") for name in threads), threads
-        assert await until(lambda: Footprint.take().files == before.files), (
-            before.files,
-            Footprint.take().files,
-        )
+        closed = await until(lambda: not Footprint.take().opened_since(before))
+        assert closed, f"left open: {Footprint.take().opened_since(before)}"
 
     async def attempt(self, case: Case) -> Any:
         """Load a case's module and call it, as a caller would."""

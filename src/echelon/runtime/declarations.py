@@ -46,7 +46,7 @@ def _values(line: str, text: str) -> tuple[Value, ...]:
 def _value(line: str, text: str) -> Value:
     found = _VALUE.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{line[:200]!r}: {text.strip()!r} is neither a type nor a name and a type")
+        raise ValueError(f"{line[:200]!r}: {text.strip()[:80]!r} is neither a type nor a name and a type")
     name, kind = found.groups()
     return Value(kind, name or "")
 
