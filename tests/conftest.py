@@ -39,6 +39,13 @@ def c_home(tests_home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def go_home(tests_home: Path) -> Path:
+    """The same with the toolchain of Go in it, built once."""
+    asyncio.run(toolchain.install("go", base=tests_home))
+    return tests_home
+
+
+@pytest.fixture(scope="session")
 def rust_home(tests_home: Path) -> Path:
     """The same where the guest kit of Rust is kept; its compiler comes from the system's packages."""
     if isinstance(rust_toolchains.find(), str):

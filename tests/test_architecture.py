@@ -74,7 +74,7 @@ ABSOLUTE = re.compile(r"(?<![\w.:/<])/(?:work|root|mnt|Users|home/[a-z]+|tmp/[a-
 REGISTRY = re.compile(
     r"registry\.npmjs|pypi\.org|pythonhosted\.org|jsr\.io|crates\.io|proxy\.golang|registry\.yarnpkg"
 )
-KIT = {".c", ".cpp", ".h", ".hpp", ".rs", ".zig"}
+KIT = {".c", ".cpp", ".go", ".h", ".hpp", ".rs", ".zig"}
 SOURCES = KIT | {
     ".css",
     ".html",

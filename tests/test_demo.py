@@ -34,7 +34,7 @@ FIB_EXPORT = {
 }
 SPIN = '(module (func (export "spin") (loop $l (br $l))))'
 TOOLCHAINS = {
-    "c": "c_home", "cpp": "c_home", "zig": "c_home", "cpython": "cpython_home", "rust": "rust_home",
+    "c": "c_home", "cpp": "c_home", "zig": "c_home", "go": "go_home", "cpython": "cpython_home", "rust": "rust_home",
 }  # fmt: skip
 """What has to be there for the samples of a language, besides what the demo itself needs."""
 HOSTILE = "\"><script>alert(1)</script>'&lt;"

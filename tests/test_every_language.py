@@ -74,6 +74,10 @@ CASES = (
         "export fn double(n: i32) i32 {\n    return n * two;\n}\n", 2, 16, "two", "c_home",
     ),
     Case(
+        "go", "g.go", "package main\n\n//export double\nfunc double(n int32) int32 { return n * 2 }\n",
+        "package main\n\n//export double\nfunc double(n int32) int32 {\n\treturn n * two\n}\n", 5, 13, "two", "go_home",
+    ),
+    Case(
         "rust", "g.rs", "echelon::export! {\n    fn double(n: i32) -> i32 { n * 2 }\n}\n",
         "echelon::export! {\n    fn double(n: i32) -> i32 {\n        n * two\n    }\n}\n", 3, 13, "two", "rust_home",
     ),

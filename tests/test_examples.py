@@ -19,6 +19,7 @@ import pytest
 from echelon import Application, Permissions, Runtime
 from echelon.http.testing import LiveServer, TestClient
 from echelon.plugin.compilers.c import compilers as c
+from echelon.plugin.compilers.go.compiler import Go
 from echelon.plugin.compilers.rust.compiler import Rust
 from echelon.plugin.generator import Generator
 
@@ -267,6 +268,27 @@ async def test_poll(c_home: Path, tmp_path: Path) -> None:
         ]
         refused = await client.delete("/poll/tea")
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.mark.timeout(300)
+async def test_queue(go_home: Path, tmp_path: Path) -> None:
+    """The guest in Go gives each job to one of those who ask at once, the oldest first."""
+    async with Generator([Go(go_home)], tmp_path / "store") as generator:
+        made = await generator.compile(EXAMPLES / "guests" / "queue.go")
+    app = Application()
+    app.mount("/jobs", app.wasm.module(made.wasm, permissions=Permissions(kv=["queue"])))
+    async with TestClient(app) as client:
+        for number, name in enumerate(("bake", "größer", "clean"), 1):
+            added = await client.post("/jobs", params={"job": name})
+            assert (added.status_code, added.json()) == (201, {"number": number, "text": name})
+        assert (await client.get("/jobs")).json() == 3
+        assert (await client.delete("/jobs")).json() == {"number": 1, "text": "bake"}
+        taken = await asyncio.gather(*(client.delete("/jobs") for _ in range(3)))
+        assert sorted(answer.status_code for answer in taken) == [200, 200, 404]
+        assert {answer.json()["number"] for answer in taken if answer.status_code == 200} == {2, 3}
+        assert (await client.post("/jobs?job=")).status_code == 400
+        refused = await client.put("/jobs")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE, GET, POST")
 
 
 async def test_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

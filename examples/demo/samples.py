@@ -58,6 +58,7 @@ SAMPLES: Final = tuple(
         ("python", "Collatz", "collatz.py", "collatz", "27"),
         ("cpython", "A report on a text", "report.py", "report", '"to be or not to be"'),
         ("rust", "Roman numerals", "roman.rs", "roman", "1984"),
+        ("go", "Anagrams", "anagrams.go", "anagrams", '["tea", "eat", "listen", "ate", "silent"]'),
         ("c", "Greeting", "greet.c", "greet", '"Ada", 3'),
         ("cpp", "Factors", "factors.cpp", "factors", "360360"),
         ("zig", "Shouting", "shout.zig", "shout", '"hello", 3'),

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120
 
 FAILING = ("A type error", "A loop without end")
 TOOLCHAINS = {
-    "c": "c_home", "cpp": "c_home", "zig": "c_home", "cpython": "cpython_home", "rust": "rust_home",
+    "c": "c_home", "cpp": "c_home", "zig": "c_home", "go": "go_home", "cpython": "cpython_home", "rust": "rust_home",
 }  # fmt: skip
 PROBLEM = r"status of (403|422)"
 """What Chromium says of an answer that is a problem document."""

@@ -102,7 +102,7 @@ def test_json(cli: Cli, math: str) -> None:
         (
             ["notes.txt", "f"],
             "notes.txt: its language is not known; name one, or use one of "
-            ".c, .cc, .cpp, .cxx, .js, .jsx, .mjs, .py, .rs, .ts, .tsx, .wat, .zig",
+            ".c, .cc, .cpp, .cxx, .go, .js, .jsx, .mjs, .py, .rs, .ts, .tsx, .wat, .zig",
         ),
         (["numbers.wat", "take", "x"], "take() argument 1 (externref): a reference cannot be given"),
     ],

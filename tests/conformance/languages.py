@@ -36,6 +36,7 @@ LANGUAGES: Final = (
     Language("c", "conformance.c", "c"),
     Language("cpp", "conformance.cpp", "cpp"),
     Language("zig", "conformance.zig", "zig"),
+    Language("go", "conformance.go", "go"),
     Language("rust", "conformance.rs", fixture="rust_home"),
 )
 

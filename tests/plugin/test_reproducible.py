@@ -18,7 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tests" / "conformance" / "programs"
 GUESTS = ROOT / "examples" / "guests"
 WAT = '(module (func $f (export "f") (param $n i32) (result i32) (i32.mul (local.get $n) (local.get $n))))'
-HOMES = {"c": "c_home", "cpp": "c_home", "zig": "c_home", "rust": "rust_home", "cpython": "cpython_home"}
+HOMES = {
+    "c": "c_home",
+    "cpp": "c_home",
+    "zig": "c_home",
+    "rust": "rust_home",
+    "go": "go_home",
+    "cpython": "cpython_home",
+}
 """The fixture that installs a language's toolchain, where it is not `home`."""
 SOURCES = {
     "wat": WAT,
@@ -28,6 +35,7 @@ SOURCES = {
     "c": PROGRAMS / "conformance.c",
     "cpp": PROGRAMS / "conformance.cpp",
     "zig": PROGRAMS / "conformance.zig",
+    "go": GUESTS / "queue.go",
     "rust": GUESTS / "guestbook.rs",
     "cpython": "import json\n\ndef f(n: int) -> str:\n    return json.dumps([n])\n",
 }

@@ -104,7 +104,10 @@ class Importing(Protocol):
     """What a compiler may offer besides, so that a source given as a path brings the files it imports."""
 
     def imports(self, path: str, text: str) -> Iterable[str]:
-        """Return the relative paths where files imported by `path` may be; most will not exist."""
+        """Return the relative paths where files imported by `path` may be; most will not exist.
+
+        A pattern such as "lib/*.go" stands for every file that matches it.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from echelon.plugin.compilers import configured
 from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 from echelon.plugin.compilers.c import compilers as c
 from echelon.plugin.compilers.cpython.compiler import CPython
+from echelon.plugin.compilers.go.compiler import Go
 from echelon.plugin.compilers.javascript.compiler import JavaScript
 from echelon.plugin.compilers.python.compiler import TypedPython
 from echelon.plugin.compilers.rust.compiler import Rust
@@ -24,6 +25,7 @@ def compilers(config: Config | None = None) -> list[Compiler]:
         TypedPython(),
         AssemblyScript(settings.javascript, seconds=settings.compile_time),  # type: ignore[arg-type]  # checked by config
         *c.make(),
+        Go(),
         Rust(),
         JavaScript(),
         CPython(cache=config.wasm.cache if config.wasm.cache.name else None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,7 +61,7 @@ def with_imports(path: Path, content: bytes, compiler: Importing, limit: int) ->
     waiting = [entry]
     while waiting:
         importer = waiting.pop()
-        for found in compiler.imports(importer, texts[importer]):
+        for found in _matching(root, compiler.imports(importer, texts[importer])):
             file = (root / found).resolve()
             if found in texts or not file.is_relative_to(root) or not file.is_file():
                 continue
@@ -70,6 +70,15 @@ def with_imports(path: Path, content: bytes, compiler: Importing, limit: int) ->
             texts[found] = text_of(read(file, limit), found)
             waiting.append(found)
     return texts
+
+
+def _matching(root: Path, names: Iterable[str]) -> Iterator[str]:
+    """Replace each pattern such as "lib/*.go" by the files that match it."""
+    for name in names:
+        if "*" in name:
+            yield from sorted(path.relative_to(root).as_posix() for path in root.glob(name))
+        else:
+            yield name
 
 
 def gather(

@@ -142,8 +142,8 @@ def _pip() -> list[str]:
     raise ToolchainMissing(message, install=INSTALL_PIP)
 
 
-async def run(command: Sequence[str], work: Path, environ: Mapping[str, str]) -> None:
-    """Run a package client, or what builds a toolchain; raises EchelonError with what it said."""
+async def run(command: Sequence[str], work: Path, environ: Mapping[str, str]) -> str:
+    """Run a package client, or what builds a toolchain; return what it said, raise EchelonError with it if it fails."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=work,
@@ -161,6 +161,7 @@ async def run(command: Sequence[str], work: Path, environ: Mapping[str, str]) ->
         if process.returncode is None:
             process.kill()
             await process.wait()
+    said = output.decode("utf-8", "replace")
     if process.returncode:
-        tail = output.decode("utf-8", "replace").strip()[-2000:]
-        raise EchelonError(f"{name} could not fetch the toolchain: {tail}")
+        raise EchelonError(f"{name} could not fetch the toolchain: {said.strip()[-2000:]}")
+    return said

@@ -6,6 +6,7 @@ from typing import Final
 
 from echelon.plugin.toolchain import scripts
 from echelon.plugin.toolchain.cpython import CPYTHON as CPYTHON
+from echelon.plugin.toolchain.go import GO
 from echelon.plugin.toolchain.recipe import Recipe, npm
 from echelon.plugin.toolchain.zig import C
 
@@ -36,7 +37,7 @@ VIEWS: Final = Recipe(
     digest="d45e55bcfee3e7feaa9565db131dfe62207e6ed7e3bb32fc9350166bf33444dd",
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, VIEWS, C, CPYTHON)} | {
+RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, VIEWS, C, GO, CPYTHON)} | {
     "cpp": C,
     "zig": C,
 }

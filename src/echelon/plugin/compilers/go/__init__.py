@@ -1,0 +1,1 @@
+"""Go, compiled to WASI reactors."""
