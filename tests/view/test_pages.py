@@ -273,6 +273,28 @@ async def test_pages_that_use_too_much(files: Files, make_app: MakeApp) -> None:
     assert "<p>fine</p>" in answers[-1].text
 
 
+async def test_renders_run_beside_each_other(files: Files, make_app: MakeApp) -> None:
+    """A long render holds up neither the event loop nor other pages: those that come later are done before it."""
+    app = make_app()
+    app.pages(files(HOSTILE) / "pages")
+    async with TestClient(app) as client:
+        await client.get("/fine")  # builds the bundle
+        order: list[str] = []
+
+        async def ask(name: str) -> None:
+            await client.get(f"/{name}", headers=BROWSER)
+            order.append(name)
+
+        slow = asyncio.create_task(ask("loop"))
+        turns = 0
+        while not slow.done() and turns < 20:
+            await ask("fine")
+            turns += 1
+        await slow
+    assert order.index("loop") > 1
+    assert order.count("fine") >= 2
+
+
 async def test_nothing_is_kept_between_requests(files: Files, make_app: MakeApp) -> None:
     """Every render begins with the same state: module variables, globals, signals, ids."""
     page = """
