@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import multiprocessing
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from random import Random
 from typing import Any
 
@@ -18,7 +22,7 @@ from echelon.runtime import binary, signature
 from echelon.runtime.core import Runtime
 from echelon.runtime.limits import Limits
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 MODULES = int(os.environ.get("ECHELON_FUZZ_ROUNDS", "0")) // 40 or 263
 """Of 40 programs each."""
@@ -32,12 +36,30 @@ ARGUMENTS: tuple[tuple[Any, ...], ...] = (
 )
 
 
+@pytest.fixture(scope="module")
+def shards() -> Iterator[list[Future[None]]]:
+    """The comparisons, under way in a process for each core."""
+    processes = ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
+    yield [processes.submit(compare_shard, shard) for shard in range(SHARDS)]
+    processes.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("shard", range(SHARDS))
-async def test_random_programs(runtime: Runtime, shard: int) -> None:
+def test_random_programs(shards: list[Future[None]], shard: int) -> None:
     """Ten thousand functions, each called with three rows of arguments."""
+    shards[shard].result()
+
+
+def compare_shard(shard: int) -> None:
+    """Compare the modules of one shard; raises AssertionError with the program that differs."""
+    asyncio.run(_compare_shard(shard))
+
+
+async def _compare_shard(shard: int) -> None:
     seeds = range(shard, MODULES, SHARDS)
     reasons = Counter[str]()
-    accepted = sum([await _compare(runtime, seed, reasons) for seed in seeds])
+    async with Runtime() as runtime:
+        accepted = sum([await _compare(runtime, seed, reasons) for seed in seeds])
     assert accepted >= len(seeds) * FUNCTIONS * LEAST_ACCEPTED, reasons
 
 
