@@ -21,7 +21,7 @@ TYPESCRIPT: Final = Recipe(
 
 JAVASCRIPT: Final = Recipe(
     name="javascript",
-    version="3.6.2-2",
+    version="3.6.2-3",
     size="12 MB",
     marker="engine.wasm",
     fetch=scripts.fetch,

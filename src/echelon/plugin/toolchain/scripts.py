@@ -43,6 +43,6 @@ async def fetch(work: Path, say: Progress) -> Path:
     await asyncio.to_thread(shutil.copy, program, slim / "esbuild")
     (slim / "esbuild").chmod(0o755)
     say("building the engine")
-    host_script = engine.HOST_SCRIPT.read_text("utf-8")
-    (slim / "engine.wasm").write_bytes(await engine.build(module.read_bytes(), host_script))
+    scripts = await asyncio.to_thread(engine.scripts)
+    (slim / "engine.wasm").write_bytes(await engine.build(module.read_bytes(), scripts))
     return slim

@@ -7,7 +7,7 @@ becomes its data, so that an instance needs no start of its own. The same packag
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from echelon.runtime.live_instance import LiveInstance
 
 HOST_SCRIPT: Final = Path(__file__).with_name("host.js")
+WEB_SCRIPTS: Final = tuple(Path(__file__).with_name(name) for name in ("url.js", "web.js"))
+"""What scripts find besides, as browsers have it."""
+
 _PAGE: Final = 64 << 10
 _RUN: Final = 64
 """Zeros that are worth a new segment."""
@@ -33,8 +36,16 @@ _CELLS: Final = 24
 _MEMORY, _EXPORT, _DATA, _DATA_COUNT = 5, 7, 11, 12
 
 
-async def build(package: bytes, host_script: str) -> bytes:
-    """Return the engine; raises EchelonError when the package's module does not do as expected."""
+def scripts() -> list[str]:
+    """Return what the engine has run before any script: the host script, then what else scripts find."""
+    return [path.read_text("utf-8") for path in (HOST_SCRIPT, *WEB_SCRIPTS)]
+
+
+async def build(package: bytes, scripts: Sequence[str]) -> bytes:
+    """Return the engine with these scripts run, of which the first one is the host's.
+
+    Raises EchelonError when the package's module does not do as expected.
+    """
     from echelon.runtime.core import Runtime
     from echelon.runtime.limits import Limits
 
@@ -42,13 +53,15 @@ async def build(package: bytes, host_script: str) -> bytes:
     async with Runtime() as runtime:
         module = await runtime.load(package, limits=Limits(time=60, memory=64 << 20))
         async with module.instance(seed=0) as live:
-            places = await _prepare(live, host_script, functions)
+            places = await _prepare(live, scripts, functions)
             memory = live.memory.read(0, live.memory.size)
     wasm = _rewrite(package, memory)
     return add_custom_section(wasm, script_engine.SECTION, msgspec.json.encode(places))
 
 
-async def _prepare(live: LiveInstance, host_script: str, functions: Mapping[str, int]) -> dict[str, int]:
+async def _prepare(
+    live: LiveInstance, scripts: Sequence[str], functions: Mapping[str, int]
+) -> dict[str, int]:
     """Start the engine, run the host script, and return where in memory its parts are.
 
     `functions` are those of JavaScript that the module has of its own, by their places in its table.
@@ -70,18 +83,23 @@ async def _prepare(live: LiveInstance, host_script: str, functions: Mapping[str,
         name = await keep(b"")
         given.append(await live.call("JS_NewCFunction2", context, place, name, 1, 0, 0))
     cells = [host, *[await keep(_value(value)) for value in given]]
-    code = host_script.encode()
-    # JS_EVAL_FLAG_STRICT is part of the script itself
-    script = await live.call("qjs_eval", await keep(code), len(code), await keep(b"echelon:host"), 0)
+
+    async def evaluate(text: str) -> int:  # JS_EVAL_FLAG_STRICT is part of the scripts themselves
+        code = text.encode()
+        found: int = await live.call("qjs_eval", await keep(code), len(code), await keep(b"echelon:host"), 0)
+        return found
+
+    script = await evaluate(scripts[0])
     places = {"mailbox": mailbox, "cells": await keep(bytes(_CELLS)), "filename": await keep(b"script.js")}
     places["nothing"] = await live.call("qjs_get_undefined")
     arguments = await keep(struct.pack(f"<{len(cells)}I", *cells))
     port = await live.call("qjs_call", script, places["nothing"], len(cells), arguments)
-    if await live.call("qjs_is_exception", port):
-        error = await live.call("qjs_get_exception")
-        text = await live.call("qjs_get_string_len", error, places["cells"])
-        size = live.memory.read_u32(places["cells"])
-        raise EchelonError(f"the host script failed: {live.memory.read(text, size).decode()}")
+    for value in (port, *[await evaluate(text) for text in scripts[1:]]):
+        if await live.call("qjs_is_exception", value):
+            error = await live.call("qjs_get_exception")
+            text = await live.call("qjs_get_string_len", error, places["cells"])
+            size = live.memory.read_u32(places["cells"])
+            raise EchelonError(f"the host script failed: {live.memory.read(text, size).decode()}")
     for item in _PORT:
         places[item] = await live.call("qjs_get_prop_string", port, await keep(item.encode()))
     await live.call("qjs_run_gc")

@@ -248,7 +248,7 @@
     constructor(url, init = {}) {
       super(init.body);
       this.url = `${url}`; this.method = init.method ?? "GET"; this.headers = new Headers(init.headers);
-      this.redirect = init.redirect ?? "follow";
+      this.redirect = init.redirect ?? "follow"; this.signal = init.signal ?? undefined;
     }
   }
   class Response extends Body {
@@ -270,10 +270,16 @@
   define("Headers", Headers);
   define("Request", Request);
   define("Response", Response);
+  const unlessAborted = (signal, answer) => new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    then(answer, resolve, reject);
+  });
   const fetch = async (target, init = {}) => {
-    const request = target instanceof Request ? target : new Request(target, init);
-    const [status, url, headers, body, problem] = await ask("fetch",
+    const request = target instanceof Request ? target : new Request(target, init), signal = init.signal ?? request.signal;
+    signal?.throwIfAborted();
+    const answer = ask("fetch",
       [request.method, request.url, pairsOf(request.headers), contentOf(request), request.redirect === "follow"]);
+    const [status, url, headers, body, problem] = await (signal ? unlessAborted(signal, answer) : answer);
     if (!status) throw new TypeError(problem);
     const response = new Response(body, { status, headers });
     response.url = url;
