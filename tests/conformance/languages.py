@@ -36,10 +36,13 @@ LANGUAGES: Final = (
     Language("c", "conformance.c", "c"),
     Language("cpp", "conformance.cpp", "cpp"),
     Language("zig", "conformance.zig", "zig"),
+    Language("python", "conformance_typed.py"),
+    Language("cpython", "conformance_script.py", "cpython"),
     Language("go", "conformance.go", "go"),
     Language("rust", "conformance.rs", fixture="rust_home"),
 )
 
+_WIDTHS: Final = "an int has no width of its own, a float has 64 bits"
 _JSON_NUMBERS: Final = "values are those of JSON, whose numbers have no width and are finite"
 LACKS: Final = {
     ("typescript", "number or none"): "AssemblyScript has no number that may be null",
@@ -48,5 +51,16 @@ LACKS: Final = {
     ("javascript", "single precision"): _JSON_NUMBERS,
     ("javascript", "signature"): "functions of JavaScript have no types",
     ("javascript", "host function"): "scripts cannot call functions of the application",
+    ("python", "u64"): "an int has 64 bits, one of them for the sign",
+    ("python", "range"): _WIDTHS,
+    ("python", "single precision"): _WIDTHS,
+    ("python", "json"): "typed Python has no reader of JSON",
+    ("python", "signature"): _WIDTHS,
+    ("python", "state"): "the names of a module are constants",
+    ("python", "host function"): "typed Python cannot call functions of the application",
+    ("cpython", "range"): _WIDTHS,
+    ("cpython", "single precision"): _WIDTHS,
+    ("cpython", "signature"): _WIDTHS,
+    ("cpython", "host function"): "scripts cannot call functions of the application",
 }
 """What a language lacks, and why. A test that passes in spite of its row fails: take the row out."""

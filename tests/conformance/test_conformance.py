@@ -102,8 +102,15 @@ async def test_whole_numbers_reach_their_ends(guest: Guest, bits: int) -> None:
     """The smallest and the largest number of each width go in and come out."""
     for number in (-(1 << bits - 1), -1, 0, 1, (1 << bits - 1) - 1):
         assert await guest.module.call(f"echo_i{bits}", number) == number
-    for number in (0, 1, 1 << bits - 1, (1 << bits) - 1):
+    for number in (0, 1, *((1 << bits - 1, (1 << bits) - 1) if bits < 64 else ())):
         assert await guest.module.call(f"echo_u{bits}", number) == number
+
+
+@pytest.mark.feature("u64")
+@pytest.mark.parametrize("number", [1 << 63, (1 << 64) - 1])
+async def test_the_largest_whole_numbers(guest: Guest, number: int) -> None:
+    """All 64 bits may count."""
+    assert await guest.module.call("echo_u64", number) == number
 
 
 @pytest.mark.feature("range")
@@ -202,6 +209,7 @@ async def test_a_number_or_none(guest: Guest) -> None:
     assert await guest.module.call("half", None) is None
 
 
+@pytest.mark.feature("json")
 async def test_json(guest: Guest) -> None:
     """Any value of JSON crosses, and the guest makes JSON of its own of it."""
     for value in (None, True, 1.5, 'ü🦊\n"', [], {}, {"a": [1, {"b": None}], "": "x"}):
@@ -254,6 +262,7 @@ async def test_a_result_is_bounded(guest: Guest) -> None:
         await guest.module.call("repeat", "0123456789", 10_000, limits=Limits(output=50_000))
 
 
+@pytest.mark.feature("state")
 async def test_calls_share_nothing_but_a_kept_instance_does(guest: Guest) -> None:
     """A variable of the module is new for each call; an instance that is kept keeps it."""
     assert [await guest.module.call("count_up") for _ in range(3)] == [1, 1, 1]

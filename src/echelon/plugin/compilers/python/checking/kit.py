@@ -177,6 +177,11 @@ def convert(scope: Scope, which: str, value: Expr, node: ast.AST, wanted: Type) 
     kind = find(value.type)
     if kind.kind == "None" and wanted.kind == "optional":
         return scope.coerce(value, wanted, node)
+    if which == "Key" and kind.kind == "optional" and wanted.kind == "optional":
+        held, inner = scope.temporary(kind), kind.args[0]
+        key = scope.coerce(_key(scope, derived.some(local(held), inner), node), wanted, node)
+        found = Expr("if", wanted, (local(held), key, Expr("none", wanted)))
+        return Expr("block", wanted, (found,), [Let(held, value)], value.line)
     if which == "Key":
         return scope.coerce(_key(scope, value, node), wanted, node)
     if which == "Json":
