@@ -184,6 +184,8 @@ class Function:
     symbol: str = ""
     facts: Any = None
     """What emitting has found out about its body."""
+    headers: Any = None
+    """Which lists its body may make longer or shorter, and what it calls."""
 
 
 def integer(value: int, line: int = 0) -> Expr:

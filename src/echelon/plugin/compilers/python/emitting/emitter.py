@@ -10,6 +10,7 @@ from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.emitting import expressions, integers, objects, statements
+from echelon.plugin.compilers.python.emitting.headers import Headers
 from echelon.plugin.compilers.python.emitting.regions import Regions
 from echelon.plugin.compilers.python.emitting.scopes import Guard, Loop
 from echelon.plugin.compilers.python.encoding import Code, Relocation
@@ -62,6 +63,7 @@ class Emitter:
         self._count = len(function.params)
         self._line = 0
         self._regions: Regions | None = None
+        self.headers = Headers(self)
         for index, param in enumerate(function.params):
             param.index = index
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
+from echelon.plugin.compilers.python.emitting.headers import LENGTH
 from echelon.plugin.compilers.python.tree import Expr, Function, Variable
 from echelon.plugin.compilers.python.types import F64, I32, I64, NONE
 
@@ -81,6 +82,9 @@ def _wasm(out: Emitter, node: Expr) -> None:
 
 
 def _access(out: Emitter, node: Expr) -> None:
+    if node.data == LENGTH and (header := out.headers.of(node.args[0])) is not None:
+        out.get_local(header.length)
+        return
     for arg in node.args:
         out.expression(arg)
     opcode, alignment, offset = node.data

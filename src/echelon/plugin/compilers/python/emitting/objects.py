@@ -117,8 +117,7 @@ def _append(out: Emitter, node: Expr) -> None:
 def _item_at(out: Emitter, node: Expr) -> None:
     """Read from a list at an index that is known to be there."""
     target, index = node.args
-    out.expression(target)
-    out.body += bytes([op.I32_LOAD, 2, 0])
+    _data_of(out, target)
     if index.op == "int":
         out.load_word(node.type.core, index.data * 8)
         return
@@ -129,11 +128,20 @@ def _item_at(out: Emitter, node: Expr) -> None:
     out.load_word(node.type.core, 0)
 
 
+def _data_of(out: Emitter, target: Expr) -> None:
+    """Leave the address of a list's items."""
+    header = out.headers.of(target)
+    if header is not None:
+        out.get_local(header.data)
+        return
+    out.expression(target)
+    out.body += bytes([op.I32_LOAD, 2, 0])
+
+
 def _item(out: Emitter, node: Expr) -> None:
     """Read from a list: its header is (data, length), its items are words."""
-    place = _place_item(out, node.args[0], node.args[1], "lists.index")
+    _place_item(out, node.args[0], node.args[1], "lists.index")
     out.load_word(node.type.core, 0)
-    out.release(I32, place)
 
 
 def _set_item(out: Emitter, node: Expr) -> None:
@@ -146,26 +154,43 @@ def _set_item(out: Emitter, node: Expr) -> None:
         out.expression(value)
         held = out.temp(core)
         out.set_local(held)
-    place = _place_item(out, target, index, "lists.index_to_set")
+    _place_item(out, target, index, "lists.index_to_set")
     if simple:
         out.expression(value)
     else:
         out.get_local(held)
         out.release(core, held)
     out.store_word(core, 0)
-    out.release(I32, place)
 
 
-def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> int:
-    """Leave the address of an item on the stack; returns a temporary local to release."""
-    at, position, length = out.temp(I32), out.temp(I64), out.temp(I64)
+def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> None:
+    """Leave the address of an item on the stack."""
+    header = out.headers.of(target)
+    if header is not None:
+        _place_within(out, header.length, index, library)
+        out.get_local(header.data)
+        out.body.append(op.I32_ADD)
+        return
+    at, length = out.temp(I32), out.temp(I64)
     out.expression(target)
     out.set_local(at)
+    _place_within(out, length, index, library, at)
+    out.get_local(at)
+    out.body += bytes([op.I32_LOAD, 2, 0])
+    out.body.append(op.I32_ADD)
+    out.release(I32, at)
+    out.release(I64, length)
+
+
+def _place_within(out: Emitter, length: int, index: Expr, library: str, header: int = -1) -> None:
+    """Leave how far an item is from the first, after a check of the index; `length` may have to be read first."""
+    position = out.temp(I64)
     out.expression(index)
     out.set_local(position)
-    out.get_local(at)
-    out.body += bytes([op.I64_LOAD32_U, 2, 4])
-    out.set_local(length)
+    if header >= 0:
+        out.get_local(header)
+        out.body += bytes([op.I64_LOAD32_U, 2, 4])
+        out.set_local(length)
     out.get_local(position)
     out.get_local(length)
     out.body.append(op.I64_GE_U)
@@ -175,16 +200,11 @@ def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> int:
     out.call_library(library)
     out.set_local(position)
     out.close()
-    out.get_local(at)
-    out.body += bytes([op.I32_LOAD, 2, 0])
     out.get_local(position)
     out.body.append(op.I32_WRAP)
     out.small(3)
     out.body.append(op.I32_SHL)
-    out.body.append(op.I32_ADD)
     out.release(I64, position)
-    out.release(I64, length)
-    return at
 
 
 EMIT: Final[dict[str, Callable[[Emitter, Expr], None]]] = {

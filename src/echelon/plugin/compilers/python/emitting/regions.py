@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from echelon.plugin.compilers.python.emitting.walks import Node, parts, walk
 from echelon.plugin.compilers.python.tree import (
     Break,
     Continue,
@@ -31,13 +32,12 @@ from echelon.plugin.compilers.python.tree import (
 )
 from echelon.plugin.compilers.python.types import NUMBERS, find
 
-Node = Stmt | Expr
-
-_PLAIN: Final = frozenset({
+KNOWN: Final = frozenset({
     "int", "small", "float", "bool", "text", "octets", "static", "none", "local", "bound", "wasm", "load", "add",
     "sub", "mul", "neg", "shl", "floordiv", "mod", "and", "or", "if", "block", "call", "library", "item", "item_at",
     "table", "new", "object", "list", "derived", "bits", "from_bits", "divide",
 })  # fmt: skip
+"""Operations that change nothing."""
 _CHANGES: Final = frozenset({"append", "set_item", "set_word", "set_field"})
 """Operations that change what their first argument is the address of."""
 
@@ -68,13 +68,13 @@ class Regions:
 
     def __init__(self, function: Function) -> None:
         self._counts = Counter(_mentioned(function.body))
-        nodes = list(_walk(function.body))
+        nodes = list(walk(function.body))
         self._known = all(map(_is_known, nodes))
         self._left = 20_000 + 20 * len(nodes)
 
     def gives_back(self, body: Sequence[Stmt]) -> bool:
         """Tell whether the turns of a loop allocate, and leave nothing of it behind."""
-        nodes = list(_walk(body))
+        nodes = list(walk(body))
         held = {node.target for node in nodes if isinstance(node, Let) and _holds_address(node.target)}
         self._left -= len(nodes) * (10 + len(held)) // 10
         if not self._known or self._left < 0:
@@ -125,7 +125,7 @@ def _reached(code: _Code) -> list[_Code] | None:
     while waiting:
         function = waiting.pop()
         if function.facts is None:
-            function.facts = _Code(list(_walk(function.body)))
+            function.facts = _Code(list(walk(function.body)))
         facts: _Code = function.facts
         if not facts.is_harmless or len(seen) > _MOST_CALLED:
             return None
@@ -135,45 +135,14 @@ def _reached(code: _Code) -> list[_Code] | None:
     return found
 
 
-def _walk(nodes: Sequence[Node]) -> Iterator[Node]:
-    """Yield statements and expressions, and all within them."""
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for part in _parts(node):
-            waiting += part
-
-
-def _parts(node: Node) -> list[Sequence[Node]]:
-    """Return what is within a node, as sequences of which each is evaluated in its order."""
-    if isinstance(node, Expr):
-        return [[*node.data, *node.args]] if node.op == "block" else [[arg] for arg in node.args]
-    if isinstance(node, Let | Do):
-        return [[node.value]]
-    if isinstance(node, If):
-        return [[node.test], node.body, node.orelse]
-    if isinstance(node, While):
-        return [[node.test], node.body, node.orelse, node.step]
-    if isinstance(node, ForRange):
-        return [[node.start], [node.stop], node.body, node.orelse]
-    if isinstance(node, Return):
-        return [[node.value]] if node.value is not None else []
-    if isinstance(node, Raise):
-        return [[node.kind], [node.message]]
-    if isinstance(node, Try):
-        return [node.body, node.orelse, node.final, *(handler.body for handler in node.handlers)]
-    return []
-
-
 def _is_known(node: Node) -> bool:
     if isinstance(node, Expr):
-        return node.op in _PLAIN or node.op in _CHANGES
+        return node.op in KNOWN or node.op in _CHANGES
     return isinstance(node, Let | Do | If | While | ForRange | Return | Raise | Try | Break | Continue)
 
 
 def _mentioned(nodes: Sequence[Node]) -> Iterator[Variable]:
-    for node in _walk(nodes):
+    for node in walk(nodes):
         if isinstance(node, Let):
             yield node.target
         elif isinstance(node, ForRange):
@@ -201,7 +170,12 @@ def _allocates(node: Node) -> bool:
 def _changes(node: Expr) -> bool:
     if node.op != "library":
         return node.op in _CHANGES
-    return node.data not in _READS and str(node.data).partition(".")[0] not in _IMMUTABLE
+    return not leaves_as_is(str(node.data))
+
+
+def leaves_as_is(name: str) -> bool:
+    """Tell whether a function of the library changes no object that is there before."""
+    return name in _READS or name.partition(".")[0] in _IMMUTABLE
 
 
 def _is_always_new(variable: Variable, values: dict[Variable, list[Expr]], depth: int = 0) -> bool:
@@ -234,7 +208,7 @@ def _comes_first(nodes: Sequence[Node], variable: Variable) -> bool:
             return variable not in set(_mentioned([node.value]))
         if any(variable in set(_mentioned([other])) for other in nodes[position + 1 :]):
             return False
-        parts = [part for part in _parts(node) if variable in set(_mentioned(part))]
+        within = [part for part in parts(node) if variable in set(_mentioned(part))]
         is_own = isinstance(node, Expr) and node.data is variable
-        return len(parts) == 1 and not is_own and _comes_first(parts[0], variable)
+        return len(within) == 1 and not is_own and _comes_first(within[0], variable)
     return True

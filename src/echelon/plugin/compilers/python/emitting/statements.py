@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
+from echelon.plugin.compilers.python.emitting import branches
 from echelon.plugin.compilers.python.emitting.scopes import FAIL, Guard, Loop
-from echelon.plugin.compilers.python.layout import PENDING, TOP
+from echelon.plugin.compilers.python.layout import PENDING
 from echelon.plugin.compilers.python.tree import (
     Break,
     Continue,
     Do,
-    ForRange,
-    If,
     Let,
     Raise,
     Return,
-    Stmt,
     Try,
-    While,
 )
-from echelon.plugin.compilers.python.types import I32, NONE
+from echelon.plugin.compilers.python.types import NONE
 
 if TYPE_CHECKING:
     from echelon.plugin.compilers.python.emitting.emitter import Emitter
@@ -40,116 +37,6 @@ def _do(out: Emitter, node: Do) -> None:
     out.expression(node.value)
     if node.value.type != NONE:
         out.body.append(e.DROP)
-
-
-def _if(out: Emitter, node: If) -> None:
-    out.expression(node.test)
-    out.open(e.IF)
-    out.statements(node.body)
-    if node.orelse:
-        out.otherwise()
-        out.statements(node.orelse)
-    out.close()
-
-
-def _while(out: Emitter, node: While) -> None:
-    ends = out.open(e.BLOCK)
-    exhausted = out.open(e.BLOCK) if node.orelse else ends
-    always = node.test.op == "bool" and node.test.data
-    if not always:
-        out.expression(node.test)
-        out.body.append(op.I32_EQZ)
-        out.branch(exhausted, e.BR_IF)
-    again = out.open(e.LOOP)
-    _body(out, node.body, ends)
-    out.statements(node.step)
-    if always:
-        out.branch(again)
-    else:
-        out.mark(node.line)
-        out.expression(node.test)
-        out.branch(again, e.BR_IF)
-    out.close()
-    if node.orelse:
-        out.close()
-        out.statements(node.orelse)
-    out.close()
-
-
-def _body(out: Emitter, body: list[Stmt], ends: int) -> None:
-    top = _remember_top(out) if out.gives_back(body) else -1
-    continues = out.open(e.BLOCK)
-    out.scopes.append(Loop(ends, continues))
-    out.statements(body)
-    out.scopes.pop()
-    out.close()
-    if top >= 0:
-        out.small(0)
-        out.get_local(top)
-        out.body += bytes([op.I32_STORE, 2, TOP])
-        out.release(I32, top)
-
-
-def _remember_top(out: Emitter) -> int:
-    """Leave in a temporary local where allocation goes on."""
-    out.small(0)
-    out.body += bytes([op.I32_LOAD, 2, TOP])
-    top = out.temp(I32)
-    out.set_local(top)
-    return top
-
-
-def _for_range(out: Emitter, node: ForRange) -> None:
-    counter, limit = out.index(node.counter), out.index(node.limit)
-    out.expression(node.start)
-    out.expression(node.stop)
-    out.set_local(limit)
-    out.set_local(counter)
-    ends = out.open(e.BLOCK)
-    exhausted = out.open(e.BLOCK) if node.orelse else ends
-    out.get_local(counter)
-    out.get_local(limit)
-    out.body.append(op.I64_GE_S if node.step > 0 else op.I64_LE_S)
-    out.branch(exhausted, e.BR_IF)
-    again = out.open(e.LOOP)
-    out.get_local(counter)
-    out.set(node.target)
-    if node.target.flag is not None:
-        out.small(1)
-        out.set(node.target.flag)
-    _body(out, node.body, ends)
-    _advance(out, node, counter, limit, again)
-    out.close()
-    if node.orelse:
-        out.close()
-        out.statements(node.orelse)
-    out.close()
-
-
-def _advance(out: Emitter, node: ForRange, counter: int, limit: int, again: int) -> None:
-    """Count on while what is left is more than a step, so that the counter never overflows."""
-    if node.step in (1, -1):
-        out.get_local(counter)
-        out.constant(node.step)
-        out.body.append(op.I64_ADD)
-        out.tee_local(counter)
-        out.get_local(limit)
-        out.body.append(op.I64_LT_S if node.step > 0 else op.I64_GT_S)
-        out.branch(again, e.BR_IF)
-        return
-    upper, lower = (limit, counter) if node.step > 0 else (counter, limit)
-    out.get_local(upper)
-    out.get_local(lower)
-    out.body.append(op.I64_SUB)
-    out.constant(abs(node.step))
-    out.body.append(op.I64_GT_U)
-    out.open(e.IF)
-    out.get_local(counter)
-    out.constant(node.step)
-    out.body.append(op.I64_ADD)
-    out.set_local(counter)
-    out.branch(again)
-    out.close()
 
 
 def _break(out: Emitter, _node: Break) -> None:
@@ -314,11 +201,9 @@ def _match(out: Emitter, node: Try, kinds: tuple[int, ...] | None) -> None:
 
 
 EMIT: Final[dict[type, Callable[..., None]]] = {
+    **branches.EMIT,
     Let: _let,
     Do: _do,
-    If: _if,
-    While: _while,
-    ForRange: _for_range,
     Break: _break,
     Continue: _continue,
     Return: _return,
