@@ -7,7 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,14 @@ def home(tests_home: Path) -> Path:
     for name in ("typescript", "javascript"):
         asyncio.run(toolchain.install(name, base=tests_home))
     return tests_home
+
+
+@pytest.fixture(scope="module")
+def toolchains(tests_home: Path) -> Iterator[None]:
+    """Make Echelon's own directory the one that tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECHELON_HOME", str(tests_home))
+        yield
 
 
 @pytest.fixture(scope="session")
