@@ -381,6 +381,57 @@ async def test_collections(both: Callable[[str], Any]) -> None:
         await program.same("walrus", list(range(n)))
 
 
+TRUTHS = """
+class Flag:
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __bool__(self) -> bool:
+        return self.n > 5
+
+class Sized:
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+class Plain:
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+def found(n: int) -> Sized | None:
+    return None if n < -1 else Sized(n)
+
+def flagged(n: int) -> str:
+    flag = Flag(n)
+    return f"{bool(flag)} {not flag} {bool(flag and flag.n)} {'yes' if flag else 'no'}"
+
+def sized(n: int) -> int:
+    return len(Sized(n)) * 10 + (1 if Sized(n) else 2)
+
+def chosen(n: int) -> int:
+    one = found(n)
+    if not one:
+        return -1
+    while one and one.n:
+        one.n -= 1
+    return one.n + (found(n) or Sized(8)).n
+
+def several(n: int) -> list[bool]:
+    items = [Sized(k) for k in range(n)]
+    return [any(items), all(items), any(Plain(k) for k in range(n)), len([k for k in items if k]) == n]
+"""
+
+
+async def test_truth_of_objects(both: Callable[[str], Any]) -> None:
+    """What an object's class says of its truth or length decides, and any other object is true."""
+    program = await both(TRUTHS)
+    for n in (-3, -1, 0, 1, 2, 5, 6):
+        for name in ("flagged", "sized", "chosen", "several"):
+            await program.same(name, n)
+
+
 FORMATS = (
     "", "5", "<8", ">8", "^9", "*^9", "=+8", "08", "+", " ", ",", "_", "x", "#x", "#010b", "X", "o", "e", ".3f",
     "010.2f", "%", "g", ".3g", ",.2f", "é>7d",

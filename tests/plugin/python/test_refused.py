@@ -696,6 +696,20 @@ def f(a: int) -> int:
     return len(TABLE)
 #! 3:16 the type of this consists of too many types; use lists, or dataclasses with named fields
 ---
+class C:
+    def __bool__(self) -> int:
+        return 1
+def f() -> bool:
+    return not C()
+#! 5:16 C.__bool__() is int; annotate its result: -> bool
+---
+class C:
+    def __len__(self) -> bool:
+        return True
+def f() -> int:
+    return len(C())
+#! 5:12 C.__len__() is bool; annotate its result: -> int
+---
 from dataclasses import dataclass
 
 @dataclass(unsafe_hash=True)

@@ -6,7 +6,13 @@ import ast
 from collections.abc import Callable
 
 from echelon.plugin.compilers.python import derived
-from echelon.plugin.compilers.python.checking import calls, expressions, loops, narrowing, operators
+from echelon.plugin.compilers.python.checking import (
+    calls,
+    expressions,
+    loops,
+    narrowing,
+    operators,
+)
 from echelon.plugin.compilers.python.checking.scope import Scope, bits
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import Do, Expr, Let, Stmt, Variable, integer, library, local

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.checking import formats, loops, operators, sorting
+from echelon.plugin.compilers.python.checking import conditions, formats, loops, operators, sorting
 from echelon.plugin.compilers.python.checking.scope import Scope, as_float, as_int, bits, from_bits
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import (
@@ -89,13 +89,11 @@ def _len(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
     value = scope.check(node.args[0])
     kind = find(value.type)
     if kind.kind in ("str", "bytes", "list", "dict", "set"):
-        return operators.length(value)
+        return conditions.length(value)
     if kind.kind == "tuple":
         return Expr("block", INT, (integer(len(kind.args)),), [Do(value)], node.lineno)
     if kind.kind == "struct":
-        from echelon.plugin.compilers.python.checking import calls
-
-        return calls.dunder(scope, node, value, "__len__", [])
+        return conditions.length_of_object(scope, node, value)
     refuse(
         node.args[0], f"{kind} has no length", "check `is not None` first" if kind.kind == "optional" else ""
     )
@@ -212,7 +210,7 @@ def _quantifier(stops_at: bool) -> Callable[..., Expr]:
         found = scope.temporary(BOOL, "found")
 
         def step(value: Expr, at: ast.AST) -> list[Stmt]:
-            test = operators.truth_of(scope, value, at)
+            test = conditions.truth_of(scope, value, at)
             if not stops_at:
                 test = negate(test)
             return [If(test, [Let(found, truth(stops_at)), Break()])]
@@ -233,7 +231,7 @@ def _nested_quantifier(scope: Scope, node: ast.Call, argument: ast.GeneratorExp,
     found = scope.temporary(BOOL, "found")
 
     def body() -> list[Stmt]:
-        test = operators.truth_of(scope, scope.check(argument.elt), argument.elt)
+        test = conditions.truth_of(scope, scope.check(argument.elt), argument.elt)
         if not stops_at:
             test = negate(test)
         return [If(test, [Let(found, truth(stops_at)), Break()])]
@@ -351,7 +349,7 @@ def _repr(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
 
 
 def _bool(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
-    return operators.condition(scope, node.args[0]) if node.args else truth(False, node.lineno)
+    return conditions.condition(scope, node.args[0]) if node.args else truth(False, node.lineno)
 
 
 def _ord(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:

@@ -74,12 +74,17 @@ def _of_attribute(scope: Scope, node: ast.Call, function: ast.Attribute, expecte
     return methods.call(scope, node, function, value, expected)
 
 
+def method_of(scope: Scope, value: Expr, name: str) -> Function | None:
+    """Return the method that an object's class defines."""
+    struct = find(value.type).struct
+    return None if struct is None else scope.program.methods.get((struct.name, name))
+
+
 def dunder(scope: Scope, node: ast.AST, value: Expr, name: str, args: Sequence[ast.expr]) -> Expr:
     """Call a special method of an object; raises Refusal when its class has none."""
-    kind = find(value.type)
-    target = scope.program.methods.get((kind.struct.name, name)) if kind.struct is not None else None
+    target = method_of(scope, value, name)
     if target is None:
-        refuse(node, f"{kind} has no {name}", "define the method")
+        refuse(node, f"{find(value.type)} has no {name}", "define the method")
     return call_function(scope, node, target, [value], args, [])
 
 

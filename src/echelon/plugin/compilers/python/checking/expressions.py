@@ -8,7 +8,15 @@ from typing import Any, Final
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.checking import calls, formats, loops, narrowing, operators, raw
+from echelon.plugin.compilers.python.checking import (
+    calls,
+    conditions,
+    formats,
+    loops,
+    narrowing,
+    operators,
+    raw,
+)
 from echelon.plugin.compilers.python.checking.scope import Scope, as_int, bits, unbox
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import (
@@ -137,7 +145,7 @@ def require(scope: Scope, value: Expr, attribute: str, node: ast.AST) -> Expr:
     """Return an optional object's value; None raises AttributeError as it does in CPython."""
     inner = find(value.type).args[0]
     held = scope.temporary(value.type)
-    test = operators.is_some(local(held))
+    test = conditions.is_some(local(held))
     missing = library("errors.no_attribute", NONE, text(attribute), line=getattr(node, "lineno", 0))
     chosen = Expr("if", NONE, (test, nothing(), missing))
     return Expr(
@@ -369,7 +377,7 @@ def _set(scope: Scope, node: ast.Set, expected: Type | None) -> Expr:
 
 
 def _if(scope: Scope, node: ast.IfExp, expected: Type | None) -> Expr:
-    test = operators.condition(scope, node.test)
+    test = conditions.condition(scope, node.test)
     state = scope.known_at()
     narrowing.apply(scope, node.test, holds=True)
     body = scope.check(node.body, expected)
@@ -424,7 +432,7 @@ _HANDLERS: Final[dict[type, Callable[[Scope, Any, Type | None], Expr]]] = {
     ast.Subscript: _subscript,
     ast.BinOp: operators.binary,
     ast.UnaryOp: operators.unary,
-    ast.BoolOp: operators.bool_operation,
+    ast.BoolOp: conditions.bool_operation,
     ast.Compare: _wrap(operators.compare),
     ast.Call: calls.call,
     ast.IfExp: _if,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.checking import narrowing, operators
+from echelon.plugin.compilers.python.checking import conditions, narrowing, operators
 from echelon.plugin.compilers.python.checking.scope import Scope, bits, from_bits
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import (
@@ -115,7 +115,7 @@ def _tuple_as_list(scope: Scope, value: Expr, node: ast.AST) -> tuple[Type, Expr
 def _indexed(scope: Scope, value: Expr, item: Callable[[Expr, Expr], Expr], kind: Type) -> Iteration:
     held, at = scope.temporary(value.type, "in"), scope.temporary(INT, "at")
     setup: list[Stmt] = [Let(held, value), Let(at, integer(0))]
-    test = wasm(op.I64_LT_S, BOOL, local(at), operators.length(local(held)))
+    test = wasm(op.I64_LT_S, BOOL, local(at), conditions.length(local(held)))
     return Iteration(kind, setup, test, item(local(held), local(at)), [_advance(at, 1)])
 
 
@@ -129,7 +129,7 @@ def _entries(scope: Scope, value: Expr, what: str) -> Iteration:
     held, at, size = scope.temporary(kind, "in"), scope.temporary(INT, "at"), scope.temporary(INT, "size")
     setup: list[Stmt] = [
         Let(held, value),
-        Let(size, operators.length(local(held))),
+        Let(size, conditions.length(local(held))),
         Let(at, library("dicts.next", INT, local(held), integer(-1), local(size))),
     ]
     test = wasm(op.I64_GE_S, BOOL, local(at), integer(0))
@@ -261,7 +261,7 @@ def _reversed(scope: Scope, node: ast.Call) -> Iteration:
     if not isinstance(held, Let) or not isinstance(at_let, Let):
         raise AssertionError
     at = at_let.target
-    length = operators.length(local(held.target))
+    length = conditions.length(local(held.target))
     setup = [held, Let(at, Expr("sub", INT, (length, integer(1)), "fits"))]
     # what was removed meanwhile ends the iteration, as in CPython
     test = Expr(
@@ -391,7 +391,7 @@ def comprehend(scope: Scope, generators: list[ast.comprehension], body: Body) ->
 def _filtered(scope: Scope, tests: list[ast.expr], body: Body) -> list[Stmt]:
     if not tests:
         return body()
-    test = operators.condition(scope, tests[0])
+    test = conditions.condition(scope, tests[0])
     narrowing.apply(scope, tests[0], holds=True)
     return [If(test, _filtered(scope, tests[1:], body), [], test.line)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from echelon.plugin.compilers.python.checking import formats, narrowing, operators
+from echelon.plugin.compilers.python.checking import conditions, formats, narrowing
 from echelon.plugin.compilers.python.checking.flow import assigned_in, enter_loop, leaves
 from echelon.plugin.compilers.python.checking.scope import Scope
 from echelon.plugin.compilers.python.checking.source import refuse
@@ -72,7 +72,7 @@ def raise_statement(scope: Scope, node: ast.Raise) -> list[Stmt]:
 
 
 def assert_statement(scope: Scope, node: ast.Assert) -> list[Stmt]:
-    test = operators.condition(scope, node.test)
+    test = conditions.condition(scope, node.test)
     state = scope.known_at()
     narrowing.apply(scope, node.test, holds=False)
     message = (

@@ -6,7 +6,7 @@ import ast
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.checking import loops, operators
+from echelon.plugin.compilers.python.checking import conditions, loops
 from echelon.plugin.compilers.python.checking.scope import Scope, as_int, bits
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import (
@@ -69,7 +69,7 @@ def sort(scope: Scope, node: ast.Call, items: Expr, keywords: dict[str, ast.expr
     if set(keywords) - {"key", "reverse"}:
         refuse(node, "sorting takes key and reverse")
     kind = find(items.type).args[0]
-    descending = operators.condition(scope, keywords["reverse"]) if "reverse" in keywords else truth(False)
+    descending = conditions.condition(scope, keywords["reverse"]) if "reverse" in keywords else truth(False)
     key = keywords.get("key")
     if key is None or (isinstance(key, ast.Constant) and key.value is None):
         _require_order(kind, node)
@@ -88,7 +88,7 @@ def sort(scope: Scope, node: ast.Call, items: Expr, keywords: dict[str, ast.expr
     _require_order(value.type, key)
     body.append(Do(library("lists.append", NONE, local(keys), bits(value))))
     step: list[Stmt] = [Let(at, Expr("add", INT, (local(at), integer(1)), "fits"))]
-    test = wasm(op.I64_LT_S, BOOL, local(at), operators.length(items))
+    test = wasm(op.I64_LT_S, BOOL, local(at), conditions.length(items))
     return [
         Let(keys, Expr("list", list_of(key_kind))),
         Let(at, integer(0)),

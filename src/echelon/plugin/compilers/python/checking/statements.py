@@ -6,7 +6,13 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from echelon.plugin.compilers.python.checking import assignments, loops, narrowing, operators, raising
+from echelon.plugin.compilers.python.checking import (
+    assignments,
+    conditions,
+    loops,
+    narrowing,
+    raising,
+)
 from echelon.plugin.compilers.python.checking.flow import assigned_in, breaks, enter_loop, leaves
 from echelon.plugin.compilers.python.checking.scope import Scope
 from echelon.plugin.compilers.python.checking.source import refuse
@@ -41,7 +47,7 @@ def _expression(scope: Scope, node: ast.Expr) -> list[Stmt]:
 
 
 def _if(scope: Scope, node: ast.If) -> list[Stmt]:
-    test = operators.condition(scope, node.test)
+    test = conditions.condition(scope, node.test)
     state = scope.known_at()
     narrowing.apply(scope, node.test, holds=True)
     body = check_body(scope, node.body)
@@ -60,7 +66,7 @@ def _while(scope: Scope, node: ast.While) -> list[Stmt]:
     if isinstance(node.test, ast.Constant) and node.test.value:
         test = Expr("bool", BOOL, (), True, node.lineno)
     else:
-        test = operators.condition(scope, node.test)
+        test = conditions.condition(scope, node.test)
     state = scope.known_at()
     narrowing.apply(scope, node.test, holds=True)
     scope.loops += 1

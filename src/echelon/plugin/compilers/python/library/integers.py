@@ -38,6 +38,7 @@ DIVMOD = said(lambda: divmod(1, _ZERO))
 NEGATIVE_SHIFT = said(lambda: 1 << (_ZERO - 1))
 POWER_MODULO = said(lambda: pow(2, 3, _ZERO))
 STEP = said(lambda: range(0, 1, _ZERO))
+NEGATIVE_LENGTH = said(lambda: len(type("", (), {"__len__": lambda _: -1})()))
 NEGATIVE_ROOT = said(lambda: math.isqrt(-1))
 NEGATIVE_FACTORIAL = said(lambda: math.factorial(-1))
 NEGATIVE_COUNT = said(lambda: math.comb(-1, 1))
@@ -263,6 +264,13 @@ def require_step(by: int) -> int:
     if by == 0:
         fail(VALUE, STEP)
     return by
+
+
+def require_length(found: int) -> int:
+    """Return what an object's `__len__` gives."""
+    if found < 0:
+        fail(VALUE, NEGATIVE_LENGTH)
+    return found
 
 
 def range_size(start: int, stop: int, by: int) -> int:
