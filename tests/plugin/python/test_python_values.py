@@ -397,8 +397,14 @@ class Sized:
         return self.n
 
 class Plain:
+    MOST = 4
+    NAMES = ("a", "b")
+
     def __init__(self, n: int) -> None:
-        self.n = n
+        self.n = min(n, Plain.MOST)
+
+    def name(self) -> str:
+        return self.NAMES[self.n % 2] + Plain.NAMES[0] + str(Plain(3).MOST)
 
 def found(n: int) -> Sized | None:
     return None if n < -1 else Sized(n)
@@ -418,17 +424,20 @@ def chosen(n: int) -> int:
         one.n -= 1
     return one.n + (found(n) or Sized(8)).n
 
+def named(n: int) -> str:
+    return f"{Plain(n).n} {Plain(n).name()} {Sized(n).n}"
+
 def several(n: int) -> list[bool]:
     items = [Sized(k) for k in range(n)]
     return [any(items), all(items), any(Plain(k) for k in range(n)), len([k for k in items if k]) == n]
 """
 
 
-async def test_truth_of_objects(both: Callable[[str], Any]) -> None:
-    """What an object's class says of its truth or length decides, and any other object is true."""
+async def test_what_classes_say_of_objects(both: Callable[[str], Any]) -> None:
+    """A class decides on the truth of its objects, by a method or their length, and its constants are theirs."""
     program = await both(TRUTHS)
     for n in (-3, -1, 0, 1, 2, 5, 6):
-        for name in ("flagged", "sized", "chosen", "several"):
+        for name in ("flagged", "sized", "chosen", "named", "several"):
             await program.same(name, n)
 
 

@@ -127,6 +127,10 @@ def _attribute(scope: Scope, node: ast.Attribute, _expected: Type | None) -> Exp
         getter = scope.program.methods.get((kind.struct.name, node.attr))
         if getter is not None and node.attr in scope.program.properties.get(kind.struct.name, ()):
             return calls.call_function(scope, node, getter, [value], [], [])
+        constant_of = (kind.struct.name, node.attr)
+        if constant_of in scope.program.class_constants:
+            found = scope.program.write_out(scope.program.class_constants[constant_of], node)
+            return Expr("block", found.type, (found,), [Do(value)], node.lineno)
         refuse(node, f"{kind} has no field {node.attr}", _similar(node.attr, kind.struct.fields))
     opcode, alignment = op.LOADS[find(field.type).core]
     found = Expr("load", field.type, (value,), (opcode, alignment, field.offset), node.lineno)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
@@ -159,8 +160,7 @@ def of_call(scope: Scope, node: ast.Call) -> Iteration | None:
         or function.id in scope.program.functions
     ):
         return None
-    makers = {"range": _range, "enumerate": _enumerate, "zip": _zip, "reversed": _reversed}
-    maker = makers.get(function.id)
+    maker = _MAKERS.get(function.id)
     return maker(scope, node) if maker is not None else None
 
 
@@ -270,6 +270,9 @@ def _reversed(scope: Scope, node: ast.Call) -> Iteration:
         (wasm(op.I64_GE_S, BOOL, local(at), integer(0)), wasm(op.I64_LT_S, BOOL, local(at), length)),
     )
     return Iteration(forward.kind, setup, test, forward.value, [_advance(at, -1)])
+
+
+_MAKERS: Final = {"range": _range, "enumerate": _enumerate, "zip": _zip, "reversed": _reversed}
 
 
 # Binding
