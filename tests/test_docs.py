@@ -25,7 +25,19 @@ from echelon.runtime.limits import parse_size, parse_time
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-RUN_HERE = ("abi", "builder", "design", "host-functions", "python", "runtime", "security", "tiers", "wat")
+RUN_HERE = (
+    "abi",
+    "builder",
+    "design",
+    "host-functions",
+    "python",
+    "python-errors",
+    "python-guests",
+    "runtime",
+    "security",
+    "tiers",
+    "wat",
+)
 """Pages whose Python is run here; those of the other components are run by the tests of these."""
 
 PYTHON = re.compile(r"(?<!-->\n)^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -119,7 +119,7 @@ def f(a: int) -> int:
 ---
 async def f(a: int) -> int:
     return a
-#! 1:1 the module does something when it is imported; move it into a function
+#! 1:1 an async function cannot be compiled; a call runs to its end without waiting; leave async out
 ---
 def f(a: int) -> int:
     yield a
@@ -559,7 +559,7 @@ def f(x: float) -> float:
 import math
 def f(x: float) -> float:
     return math.acosx(x)
-#! 3:12 math.acosx() with 1 arguments cannot be compiled exactly; the page docs/python.md lists those that can
+#! 3:12 math.acosx() with 1 arguments cannot be compiled exactly; the page docs/python-library.md lists those that can
 ---
 def f(a: bytes) -> bytes:
     return a + "x"

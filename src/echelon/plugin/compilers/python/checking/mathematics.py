@@ -76,7 +76,7 @@ def call(scope: Scope, node: ast.Call, name: str) -> Expr:
         refuse(
             node.func,
             f"math.{name}() with {len(values)} arguments cannot be compiled exactly",
-            "the page docs/python.md lists those that can",
+            "the page docs/python-library.md lists those that can",
         )
     params = scope.program.library_params(found)
     for value, arg, kind in zip(values, node.args, params, strict=True):

@@ -142,6 +142,12 @@ class Program:
                 return
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             return
+        if isinstance(node, ast.AsyncFunctionDef):
+            refuse(
+                node,
+                "an async function cannot be compiled",
+                "a call runs to its end without waiting; leave async out",
+            )
         refuse(node, "the module does something when it is imported", "move it into a function")
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
