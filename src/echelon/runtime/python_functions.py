@@ -7,6 +7,7 @@ import builtins
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _as_python: ContextVar[bool] = ContextVar("echelon_as_python", default=False)
 """Set while originals run: decorated functions that they call are not awaited there."""
 _EXCEPTION: Final = "exception"
 """The code of a trap that is an exception of the guest's language."""
+_UNDECODABLE: Final = re.compile(
+    r"'([\w-]+)' codec can't decode bytes? (?:0x(\w\w) )?in position (\d+)(?:-(\d+))?: (.+)"
+)
 
 
 class PythonModule(Module):
@@ -189,16 +193,31 @@ def _restorer(function: Callable[..., Any]) -> Callable[[Any], Any] | None:
 
 
 def _raised(trap: Trap) -> Exception | None:
-    """Return the exception of Python that a trap is, None for one that the program defined, or for another trap."""
+    """Return the exception of Python that a trap is, None for another trap, or one that only the program knows."""
     if trap.code != _EXCEPTION:
         return None
     name, _, message = str(trap).partition(": ")
     kind = getattr(builtins, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         return None
+    if kind is StopIteration:  # it cannot leave what is awaited
+        return None
+    if kind is UnicodeDecodeError:
+        return _undecodable(message)
     if kind is KeyError and message:
         try:
             return KeyError(ast.literal_eval(message))
         except (SyntaxError, ValueError):
             return KeyError(message)
     return kind(message) if message else kind()
+
+
+def _undecodable(message: str) -> Exception | None:
+    """Return the exception with the place and the byte that the message tells; the other bytes are gone."""
+    found = _UNDECODABLE.fullmatch(message)
+    if found is None:
+        return None
+    encoding, byte, start, last, reason = found.groups()
+    first = int(start)
+    octets = bytes(first) + (bytes.fromhex(byte) if byte else b"")
+    return UnicodeDecodeError(encoding, octets, first, 1 + int(last or start), reason)

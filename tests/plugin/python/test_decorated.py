@@ -70,6 +70,13 @@ def fails(kind: str) -> int:
     return int(kind)
 
 
+@wasm.function
+def decoded(text: bytes) -> str:
+    if text == b"":
+        raise StopIteration("no text")
+    return text.decode()
+
+
 @wasm.function(limits=Limits(time="200ms"))
 def endless() -> int:
     n = 0
@@ -144,6 +151,15 @@ async def test_exceptions_are_those_of_python(load: Load, wasm: Runtime) -> None
         with pytest.raises(expected.type) as raised:
             await made.fails(kind)
         assert str(raised.value) == str(expected.value)
+    for wrong in (b"ab\xff", b"\xe2\x82", b"a\xf0\x90x"):
+        with pytest.raises(UnicodeDecodeError) as expected:
+            made.decoded.python(wrong)
+        with pytest.raises(UnicodeDecodeError) as raised:
+            await made.decoded(wrong)
+        assert str(raised.value) == str(expected.value)
+        assert (raised.value.start, raised.value.end) == (expected.value.start, expected.value.end)
+    with pytest.raises(Trap, match="StopIteration: no text"):
+        await made.decoded(b"")
     with pytest.raises(OverflowError) as overflow:
         await made.fails("big")
     trap = overflow.value.__cause__

@@ -710,6 +710,12 @@ def f() -> int:
     return len(C())
 #! 5:12 C.__len__() is bool; annotate its result: -> int
 ---
+class Bad(UnicodeDecodeError):
+    pass
+def f() -> int:
+    raise Bad("x")
+#! 4:11 this exception takes more than a message; raise UnicodeError, or a ValueError
+---
 from dataclasses import dataclass
 
 @dataclass(unsafe_hash=True)

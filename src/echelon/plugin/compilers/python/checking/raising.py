@@ -61,6 +61,8 @@ def raise_statement(scope: Scope, node: ast.Raise) -> list[Stmt]:
             refuse(call, "an exception takes one message here", "write one f-string")
         args, call = call.args, call.func
     number = _kind_of(scope, call)
+    if number in _of_unicode(scope):
+        refuse(call, "this exception takes more than a message", "raise UnicodeError, or a ValueError")
     message_text: Expr = text("")
     if args:
         value = formats.shown(scope, args[0])
@@ -69,6 +71,12 @@ def raise_statement(scope: Scope, node: ast.Raise) -> list[Stmt]:
             formats.to_repr(scope, value, args[0]) if is_key else formats.to_text(scope, value, args[0])
         )
     return [Raise(integer(number), message_text, node.lineno)]
+
+
+def _of_unicode(scope: Scope) -> set[int]:
+    """Return the numbers of exceptions that CPython makes of an encoding, an object and a place in it."""
+    names = ("UnicodeDecodeError", "UnicodeEncodeError")
+    return {number for name in names for number in caught(NUMBERS[name], scope.program.parents)}
 
 
 def assert_statement(scope: Scope, node: ast.Assert) -> list[Stmt]:
