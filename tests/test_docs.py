@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import linecache
 import os
 import re
 import shlex
@@ -73,13 +74,17 @@ def surroundings(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", [name for name in RUN_HERE if PYTHON.search(page(name))])
-async def test_python_runs(name: str, surroundings: Path) -> None:
+async def test_python_runs(name: str, surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page run one after another, with a runtime called `wasm`, and what they assert holds."""
     async with Runtime() as wasm:
         names: dict[str, Any] = {"wasm": wasm, "Runtime": Runtime, "errors": errors}
         for number, block in enumerate(PYTHON.findall(page(name))):
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            result = eval(compile(block, f"docs/{name}.md, block {number + 1}", "exec", flags=flags), names)
+            file = f"docs/{name}-{number + 1}.py"
+            monkeypatch.setitem(
+                linecache.cache, file, (len(block), None, block.splitlines(keepends=True), file)
+            )
+            result = eval(compile(block, file, "exec", flags=flags), names)
             if result is not None:
                 await result
 

@@ -32,10 +32,8 @@ class Block:
     @property
     def is_host(self) -> bool:
         """Whether it is code of an application rather than a program that is compiled."""
-        return (
-            self.info == "python"
-            and re.search(r"^(async with|.*\bawait )", self.text, re.MULTILINE) is not None
-        )
+        top_level = re.search(r"^(assert|async|.*\bawait) ", self.text, re.MULTILINE)
+        return self.info == "python" and top_level is not None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +13,9 @@ import reference_pages as pages
 from reference_pages import Block
 from twice import Both, plain
 
+from echelon import guest
 from echelon.plugin.compilers.python import exceptions, format_spec
-from echelon.plugin.compilers.python.checking import builtin_calls, loops, mathematics, methods
+from echelon.plugin.compilers.python.checking import builtin_calls, kit, loops, mathematics, methods
 from echelon.plugin.compilers.python.compiler import translate
 from echelon.plugin.compilers.python.library import mathematics as library_mathematics
 from echelon.plugin.compilers.python.library_code import library
@@ -172,6 +175,57 @@ def test_formats() -> None:
     parts = [part.replace(" ", "") for part in pages.code(pages.section(LIBRARY, "## Formats"))]
     assert format_spec._INT_KINDS in parts
     assert format_spec._FLOAT_KINDS in parts
+
+
+KIT = {
+    "Request": guest.Request, "Headers": guest.Headers, "Response": guest.Response, "Entry": guest.Entry,
+    "Commit": guest.Commit, "Stored": guest.Stored, "Answer": guest.Answer, "Atomic": guest.Atomic,
+}  # fmt: skip
+OBJECTS = {"kv": guest.kv, "log": guest.log}
+
+
+def public(kind: type) -> set[str]:
+    """Return what a class of the kit has for guests: methods, properties and fields."""
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    return {name for name in {*vars(kind), *fields} if not name.startswith("_")}
+
+
+def test_the_kit() -> None:
+    """The page lists every name of the kit, and all that its classes and objects have."""
+    rows = pages.table("python-guests", "### The kit")
+    said: dict[str, str] = {}
+    for row in rows:
+        name = pages.code(row[0])[0].split("(")[0].split(".")[0]
+        said[name] = said.get(name, "") + " ".join(pages.code(row[0]) + pages.code(row[1])) + " "
+    assert set(said) == set(kit.NAMES)
+    classes = KIT | {name: type(value) for name, value in OBJECTS.items()}
+    assert set(classes) | {"env", "fetch"} == set(kit.NAMES)
+    for name, kind in classes.items():
+        assert public(kind) <= set(re.findall(r"\w+", said[name])), name
+
+
+def test_keywords_of_the_kit() -> None:
+    """The page names every parameter of the kit's functions, by place before those by name."""
+    shown = {pages.code(row[0])[0] for row in pages.table("python-guests", "### The kit")}
+    functions = {
+        "kv.get": guest.kv.get, "kv.set": guest.kv.set, "kv.delete": guest.kv.delete, "kv.list": guest.kv.list,
+        "kv.atomic": guest.kv.atomic, "fetch": guest.fetch, "env": guest.env, "Response": guest.Response,
+        "Response.json": guest.Response.json, "Response.html": guest.Response.html,
+    }  # fmt: skip
+    for name, function in functions.items():
+        parts = []
+        for param in inspect.signature(function).parameters.values():
+            by_name = param.kind is inspect.Parameter.KEYWORD_ONLY
+            parts.append(f"{param.name}=" if by_name else param.name)
+        [found] = [text for text in shown if text.split("(")[0] == name]
+        assert re.sub(r"=\w+", "=", found) == f"{name}({', '.join(parts)})"
+
+
+def test_a_request_of_the_page_is_answered_alike() -> None:
+    """`handle()` of the example that a test calls as a function compiles as it is."""
+    [block] = [block for block in pages.blocks("python-guests") if "= handle(Request(" in block.text]
+    program = block.text.split("\nanswer = ")[0]
+    assert translate(program, "guest.py").wasm is not None
 
 
 TYPES = """
