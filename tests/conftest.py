@@ -54,6 +54,13 @@ def go_home(tests_home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def binaryen_home(tests_home: Path) -> Path:
+    """The same with the optimiser in it."""
+    asyncio.run(toolchain.install("binaryen", base=tests_home))
+    return tests_home
+
+
+@pytest.fixture(scope="session")
 def rust_home(tests_home: Path) -> Path:
     """The same where the guest kit of Rust is kept; its compiler comes from the system's packages."""
     if isinstance(rust_toolchains.find(), str):

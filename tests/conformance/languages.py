@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from echelon.plugin.compiler import Optimize
+
 PROGRAMS: Final = Path(__file__).parent / "programs"
 
 
@@ -16,13 +18,18 @@ PROGRAMS: Final = Path(__file__).parent / "programs"
 class Language:
     """A language: its name to the generator, its program, and the toolchain to install for it ("" for none).
 
-    `fixture` is the one of tests/conftest.py that finds a compiler which cannot be installed so.
+    `fixture` is the one of tests/conftest.py that finds a compiler which cannot be installed so. `optimize` is as
+    the generator takes it.
     """
 
     name: str
     program: str
     toolchain: str = ""
     fixture: str = ""
+    optimize: Optimize = "none"
+
+    def __str__(self) -> str:
+        return self.name if self.optimize == "none" else f"{self.name} for {self.optimize}"
 
     @property
     def path(self) -> Path:
@@ -40,7 +47,13 @@ LANGUAGES: Final = (
     Language("cpython", "conformance_script.py", "cpython"),
     Language("go", "conformance.go", "go"),
     Language("rust", "conformance.rs", fixture="rust_home"),
+    Language("typescript", "conformance.ts", "typescript", optimize="speed"),
+    Language("python", "conformance_typed.py", optimize="speed"),
+    Language("c", "conformance.c", "c", optimize="size"),
+    Language("zig", "conformance.zig", "zig", optimize="size"),
+    Language("rust", "conformance.rs", fixture="rust_home", optimize="size"),
 )
+"""The optimised ones go through wasm-opt."""
 
 _WIDTHS: Final = "an int has no width of its own, a float has 64 bits"
 _JSON_NUMBERS: Final = "values are those of JSON, whose numbers have no width and are finite"

@@ -19,6 +19,7 @@ from echelon import Application, Config, Limits, Permissions
 from echelon.errors import DeadlineExceeded, OutputExceeded, PermissionDenied, Trap
 from echelon.http.testing import TestClient
 from echelon.plugin import toolchain
+from echelon.plugin.artifacts import Artifact
 from echelon.runtime.module import Module
 from echelon.runtime.types import U32
 
@@ -47,6 +48,7 @@ class Guest(NamedTuple):
     """The program of one language, loaded without any grant, and the application that runs it."""
 
     language: Language
+    artifact: Artifact
     app: Application
     module: Module
     client: TestClient
@@ -54,14 +56,11 @@ class Guest(NamedTuple):
     async def granted(self, *, limits: Limits | None = None, **permissions: Any) -> Module:
         """Load the program again, with grants and other limits."""
         return await self.app.wasm.load(
-            self.language.path,
-            language=self.language.name,
-            permissions=Permissions(**permissions),
-            limits=limits,
+            self.artifact.wasm, name=self.module.name, permissions=Permissions(**permissions), limits=limits
         )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=LANGUAGES, ids=lambda one: one.name)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=LANGUAGES, ids=str)
 async def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, toolchains: None
 ) -> AsyncIterator[Guest]:
@@ -71,6 +70,8 @@ async def served(
         await toolchain.install(language.toolchain)
     if language.fixture:
         request.getfixturevalue(language.fixture)
+    if language.optimize != "none":
+        await toolchain.install("binaryen")
     state = tmp_path_factory.mktemp(language.name)
     app = Application(config=Config(state=state).replace({"telemetry.logs": "none"}))
 
@@ -78,10 +79,13 @@ async def served(
     def price(article: str) -> U32:
         return PRICES[article]
 
-    app.mount("/guest", app.wasm.module(language.path, language=language.name))
+    app.mount("/guest", app.wasm.module(language.path, language=language.name, optimize=language.optimize))
     async with TestClient(app) as client:
-        module = await app.wasm.load(language.path, language=language.name)
-        yield Guest(language, app, module, client)
+        name = language.path.stem
+        artifact = await app.generator.compile(language.path, language.name, language.optimize, name=name)
+        assert language.optimize == "none" or artifact.optimizer.startswith("binaryen")
+        module = await app.wasm.load(artifact.wasm, name=name)
+        yield Guest(language, artifact, app, module, client)
 
 
 @pytest.fixture

@@ -249,5 +249,5 @@ async def test_nothing_is_left_behind(attacked: AssemblyScript) -> None:
 
 
 def _pids(compiler: AssemblyScript) -> list[int]:
-    slots = list(compiler._slots._queue)  # type: ignore[attr-defined]  # a test may look inside
+    slots = list(compiler._pool._slots._queue)  # type: ignore[attr-defined]  # a test may look inside
     return [slot.result().pid for slot in slots if slot is not None and slot.done()]

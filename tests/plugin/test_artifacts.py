@@ -39,6 +39,7 @@ def test_what_was_put_is_found_by_digest_and_by_key(store: ArtifactStore) -> Non
         signature=SIGNATURE,
         compiler="test 1",
         optimize="size",
+        optimizer="binaryen 132",
         source_digest="sha256:00",
         options={"standard": "c99"},
         made=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
@@ -55,6 +56,7 @@ def test_what_was_put_is_found_by_digest_and_by_key(store: ArtifactStore) -> Non
         assert found.provenance() == {
             "compiler": "test 1",
             "optimize": "size",
+            "optimizer": "binaryen 132",
             "names": True,
             "debug": False,
             "options": {"standard": "c99"},

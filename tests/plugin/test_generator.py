@@ -17,7 +17,7 @@ from echelon.errors import (
     InvalidModule,
     ToolchainMissing,
 )
-from echelon.plugin import generator as generators
+from echelon.plugin import product
 from echelon.plugin.artifacts import ArtifactStore, digest_of
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
 from echelon.plugin.compilers.wat import Wat
@@ -126,7 +126,7 @@ async def test_a_raised_revision_makes_everything_anew(
 ) -> None:
     """When Echelon treats a compiler's output otherwise, old modules are not used."""
     await running.compile("a", "made")
-    monkeypatch.setattr(generators, "REVISION", generators.REVISION + 1)
+    monkeypatch.setattr(product, "REVISION", product.REVISION + 1)
     assert not (await running.compile("a", "made")).cached
 
 

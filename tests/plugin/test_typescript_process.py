@@ -57,7 +57,7 @@ def job(source: str) -> Job:
 
 def pids(compiler: AssemblyScript) -> list[int]:
     """Return the processes that wait for work."""
-    slots = list(compiler._slots._queue)  # type: ignore[attr-defined]  # a test may look inside
+    slots = list(compiler._pool._slots._queue)  # type: ignore[attr-defined]  # a test may look inside
     return [slot.result().pid for slot in slots if slot is not None and slot.done()]
 
 
@@ -218,7 +218,7 @@ async def test_a_process_that_died_while_idle_is_replaced_unseen(home: Path) -> 
         assert await compiles(compiler)
         (pid,) = pids(compiler)
         os.kill(pid, signal.SIGKILL)
-        slot = compiler._slots._queue[0]  # type: ignore[attr-defined]  # a test may look inside
+        slot = compiler._pool._slots._queue[0]  # type: ignore[attr-defined]  # a test may look inside
         await slot.result()._process.wait()
         assert await compiles(compiler)
 
@@ -235,10 +235,10 @@ async def test_a_process_above_its_memory_after_a_compile_is_replaced(home: Path
     async with typescript(home) as compiler:
         assert await compiles(compiler)
         (pid,) = pids(compiler)
-        compiler.memory = 1
+        compiler._pool.memory = 1
         assert await compiles(compiler)
         assert not running(pid)
-        compiler.memory = 1 << 30
+        compiler._pool.memory = 1 << 30
         assert await compiles(compiler)
 
 
@@ -310,7 +310,7 @@ async def test_a_request_does_not_outlive_the_application(home: Path) -> None:
     """A process whose application is gone ends by itself when its input closes."""
     async with typescript(home) as compiler:
         assert await compiles(compiler)
-        slot = compiler._slots.get_nowait()
+        slot = compiler._pool._slots.get_nowait()
         assert slot is not None
         worker = slot.result()
         worker._stdin().close()
@@ -327,7 +327,7 @@ from echelon.plugin.compilers.assemblyscript.compiler import AssemblyScript
 async def main():
     compiler = AssemblyScript(home=Path(sys.argv[1]), seconds=1)
     await compiler.warm()
-    slot = compiler._slots._queue[0]
+    slot = compiler._pool._slots._queue[0]
     print((await asyncio.shield(slot)).pid, flush=True)
     await compiler.compile(Job({"a.ts": sys.stdin.read()}, "a.ts"))
 asyncio.run(main())

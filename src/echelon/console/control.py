@@ -144,7 +144,7 @@ class Control:
         permissions = bodies.permissions_of(body.permissions)
         limits = bodies.limits_of(body.limits, self._app.wasm.settings.limits)
         self._app.wasm.check_limits(limits)
-        artifact = await self._compile(body, request)
+        artifact = await self._compile(body, request, wait=False)
         async with self._load(artifact.digest, artifact.wasm, None, permissions, limits) as module:
             outcome = await cancel_on_disconnect(request, _call(module, body, None, None))
         return JSON(
@@ -153,6 +153,7 @@ class Control:
                 "id": artifact.digest,
                 "language": artifact.language,
                 "cached": artifact.cached,
+                "optimizing": artifact.optimizing,
                 "compile_ms": artifact.compile_ms,
                 "diagnostics": to_json(artifact.diagnostics),
             }
@@ -165,7 +166,7 @@ class Control:
         bodies.check_wasm(wasm, self._app.generator.max_output)
         return await self._app.generator.compile(wasm, BINARY)
 
-    async def _compile(self, body: ModuleBody | RunBody, request: Request) -> Artifact:
+    async def _compile(self, body: ModuleBody | RunBody, request: Request, *, wait: bool = True) -> Artifact:
         generator = self._app.generator
         if body.language == BINARY:
             raise bad_request(f"language: a module is sent as bytes, to {MODULES} as {bodies.WASM_TYPE}")
@@ -179,6 +180,7 @@ class Control:
             names=body.names,
             debug=body.debug,
             options=body.options,
+            wait=wait,
         )
 
     @asynccontextmanager

@@ -40,7 +40,8 @@ class Artifact:
     """A compiled module and where it came from.
 
     `digest` is of the module's bytes. `cached` says that nothing was compiled for this answer, and
-    `compile_ms` is what this answer took. `compiler` and what follows is its provenance.
+    `compile_ms` is what this answer took. `optimizing` says that a better one is being made, which the same
+    question brings later. `compiler` and what follows is its provenance.
     """
 
     wasm: bytes = field(repr=False)
@@ -49,9 +50,11 @@ class Artifact:
     diagnostics: tuple[Diagnostic, ...] = ()
     cached: bool = False
     compile_ms: float = 0.0
+    optimizing: bool = False
     signature: Signature | None = None
     compiler: str = ""
     optimize: str = "none"
+    optimizer: str = ""
     source_digest: str = ""
     names: bool = True
     debug: bool = False
@@ -65,6 +68,7 @@ class Artifact:
         return {
             "compiler": self.compiler,
             "optimize": self.optimize,
+            "optimizer": self.optimizer,
             "names": self.names,
             "debug": self.debug,
             "options": dict(self.options),
@@ -85,6 +89,7 @@ class _Record(msgspec.Struct):
     debug: bool = False
     options: dict[str, str] = {}
     made: datetime | None = None
+    optimizer: str = ""
 
 
 _decoder = msgspec.json.Decoder(_Record)
@@ -259,6 +264,7 @@ def _encode(artifact: Artifact) -> bytes:
             artifact.debug,
             dict(artifact.options),
             artifact.made,
+            artifact.optimizer,
         )
     )
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
@@ -279,6 +285,7 @@ def _decode(content: bytes) -> Artifact:
         signature=None if record.signature is None else signatures.decode(record.signature.encode()),
         compiler=record.compiler,
         optimize=record.optimize,
+        optimizer=record.optimizer,
         source_digest=record.source_digest,
         names=record.names,
         debug=record.debug,

@@ -128,6 +128,17 @@ class Delegating(Protocol):
 
 
 @runtime_checkable
+class Optimizing(Protocol):
+    """What a compiler has whose own optimisation is Binaryen's: wasm-opt is not asked after it.
+
+    Its modules take long when optimised; who does not wait gets one that is not, first.
+    """
+
+    binaryen: str
+    """Its version."""
+
+
+@runtime_checkable
 class Engines(Protocol):
     """What a compiler offers whose modules are scripts: the engine that runs them."""
 

@@ -7,13 +7,11 @@ async with Generator(artifacts="artifacts") as generator:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -21,13 +19,12 @@ from typing import TYPE_CHECKING, Final, Self
 from echelon.errors import (
     CompileError,
     ConfigError,
-    Diagnostic,
     EchelonError,
     InvalidModule,
     LoadError,
     ToolchainMissing,
 )
-from echelon.plugin import languages, sources, toolchain
+from echelon.plugin import languages, product, sources, toolchain
 from echelon.plugin import options as of_language
 from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
 from echelon.plugin.compiler import (
@@ -40,21 +37,20 @@ from echelon.plugin.compiler import (
     Importing,
     Job,
     Optimize,
+    Optimizing,
     Probe,
 )
+from echelon.plugin.optimizer import Optimizer, applies
+from echelon.plugin.product import Work, key_of
 from echelon.plugin.sources import Source
 from echelon.plugin.turns import Turns
-from echelon.runtime import binary, declarations, exports, lines, stripping
+from echelon.runtime import binary, declarations
 from echelon.runtime import signature as signatures
-from echelon.runtime.component import layout
-from echelon.runtime.engine import COMPONENT_MEMORIES
 from echelon.telemetry import COMPILE_SECONDS, COMPILES, GENERATOR_COMPILE, OFF
 
 if TYPE_CHECKING:
     from echelon.telemetry import Telemetry
 
-REVISION: Final = 3
-"""Part of every key: raise it when the same compiler's output is processed differently here."""
 MAX_OUTPUT: Final = 16 << 20
 WAITING: Final = 64
 """Compiles of one language that may wait, of all clients together."""
@@ -103,6 +99,9 @@ class Generator:
         self._compilers: dict[str, Compiler] = {}
         self._probes: dict[str, Probe] = {}
         self._running: dict[str, _Flight] = {}
+        self._optimizer = Optimizer()
+        self._behind = Turns(1, waiting)
+        self._optimized: dict[str, asyncio.Task[None]] = {}
         self._warming: set[asyncio.Task[None]] = set()
         self._started = False
         for compiler in languages.compilers() if compilers is None else compilers:
@@ -191,13 +190,15 @@ class Generator:
         names: bool | None = None,
         debug: bool = False,
         options: Mapping[str, str] | None = None,
+        wait: bool = True,
     ) -> Artifact:
         """Return the module made from a source: text, a file, or several files, the first being the entry.
 
         Bytes may be text or a module; a module is only checked and stored. `name` is the file name that
         diagnostics and the guest's own error messages give. Clients take turns when many compiles wait.
         `names` keeps what errors show, functions and lines; None means unless optimised for size. `debug` keeps what
-        a debugger reads. `options` are those of the language. Raises CompileError for the source,
+        a debugger reads. `options` are those of the language. Who does not `wait` gets what is compiled quickly while
+        the optimised module is made, which the same call brings later. Raises CompileError for the source,
         ToolchainMissing, Busy, and ConfigError for the other arguments.
         """
         began = time.perf_counter()
@@ -225,22 +226,24 @@ class Generator:
         names = optimize != "size" if names is None else names
         job = Job(files.texts, files.entry, optimize, self.max_output, names, debug, chosen)
         origin = files.digest()
-        lasting = _key(compiler, None, job, origin)
+        lasting = key_of(compiler, None, job, origin)
         found = None if self._built is None else self._built.find(lasting)
         if found is not None:
             self.telemetry.count(COMPILES, language=language, result="cached")
             return replace(found, compile_ms=_since(began))
         probe = await self._require(compiler)
-        key = _key(compiler, probe, job, origin)
-        found = self.artifacts.find(key)
-        if found is not None:
-            self.telemetry.count(COMPILES, language=language, result="cached")
-            self._write(found, lasting)
+        optimizer = await self._optimizer_of(compiler, job)
+        work = Work(compiler, probe, job, files.named, origin, client, optimizer)
+        if not (wait or self._writes) and optimizer and self.artifacts.find(work.key) is None:
+            found = await self._make(work.quick())
+            if isinstance(compiler, Optimizing) or applies(found.wasm, job):
+                self._optimize_behind(work)
+                return replace(found, optimizing=True, compile_ms=_since(began))
+            await asyncio.to_thread(self.artifacts.put, found, work.key)
             return replace(found, compile_ms=_since(began))
-        work = _Work(compiler, probe, job, files.named, origin, key, client)
-        artifact, first = await self._once(work)
+        artifact = await self._make(work)
         self._write(artifact, lasting)
-        return replace(artifact, cached=not first, compile_ms=_since(began))
+        return replace(artifact, compile_ms=_since(began))
 
     async def start(self) -> None:
         """Open the store and get the compilers ready in the background; starting twice is a no-op."""
@@ -256,7 +259,11 @@ class Generator:
     async def close(self) -> None:
         """End the compilers; compiles in flight fail. Closing twice is a no-op."""
         self._started = False
-        tasks = [*self._warming, *(flight.task for flight in self._running.values())]
+        tasks = [
+            *self._warming,
+            *self._optimized.values(),
+            *(flight.task for flight in self._running.values()),
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -354,7 +361,37 @@ class Generator:
         if self._writes is not None:
             self._writes.put(artifact, key)
 
-    async def _once(self, work: _Work) -> tuple[Artifact, bool]:
+    async def _optimizer_of(self, compiler: Compiler, job: Job) -> str:
+        """Return what optimises the compiler's modules, "" when nothing does or nothing is asked for."""
+        if job.optimize == "none":
+            return ""
+        if isinstance(compiler, Optimizing):
+            return f"binaryen {compiler.binaryen}"
+        return await asyncio.to_thread(self._optimizer.version)
+
+    async def _make(self, work: Work) -> Artifact:
+        """Return what was made of it before, or make it."""
+        found = self.artifacts.find(work.key)
+        if found is not None:
+            self.telemetry.count(COMPILES, language=work.compiler.name, result="cached")
+            return found
+        artifact, first = await self._once(work)
+        return replace(artifact, cached=not first)
+
+    def _optimize_behind(self, work: Work) -> None:
+        """Make the optimised module when its turn comes. What fails here is tried again by who asks next."""
+
+        async def make() -> None:
+            with suppress(EchelonError):
+                async with self._behind.take(work.client):
+                    await self._make(work)
+
+        key = work.key
+        if key not in self._optimized:
+            task = self._optimized[key] = asyncio.create_task(make(), name="echelon-optimize")
+            task.add_done_callback(lambda _task: self._optimized.pop(key, None))
+
+    async def _once(self, work: Work) -> tuple[Artifact, bool]:
         """Run a compile, or wait for the one that runs; it is cancelled when nobody waits for it any more."""
         flight = self._running.get(work.key)
         first = flight is None
@@ -374,34 +411,26 @@ class Generator:
                 self._running.pop(work.key, None)
                 flight.task.cancel()
 
-    async def _run(self, work: _Work) -> Artifact:
-        language, began, result = work.compiler.name, time.perf_counter(), "failed"
+    async def _run(self, work: Work) -> Artifact:
+        language, began, result, key = work.compiler.name, time.perf_counter(), "failed", work.key
         try:
             with self.telemetry.span(
                 GENERATOR_COMPILE, language=language, optimize=work.job.optimize
             ) as span:
                 async with self._turns[language].take(work.client):
                     compiled = await _compile(work.compiler, work.job)
-                artifact = _artifact(compiled, work)
+                    if work.optimizer and not isinstance(work.compiler, Optimizing):
+                        before = compiled
+                        compiled = await self._optimizer.optimize(compiled, work.job)
+                        work = work if compiled.wasm is not before.wasm else replace(work, optimizer="")
+                artifact = product.artifact(compiled, work)
                 span.set(bytes=len(artifact.wasm))
-                await asyncio.to_thread(self.artifacts.put, artifact, work.key)
+                await asyncio.to_thread(self.artifacts.put, artifact, key)
                 result = "compiled"
                 return artifact
         finally:
             self.telemetry.count(COMPILES, language=language, result=result)
             self.telemetry.observe(COMPILE_SECONDS, time.perf_counter() - began, language=language)
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    compiler: Compiler
-    probe: Probe
-    job: Job
-    named: bool
-    """Whether the caller gave the entry its name."""
-    origin: str
-    key: str
-    client: str
 
 
 @dataclass(slots=True)
@@ -419,98 +448,8 @@ async def _compile(compiler: Compiler, job: Job) -> Compiled:
         raise EchelonError(f"the compiler for {compiler.name} failed: {type(exc).__name__}: {exc}") from exc
 
 
-def _key(compiler: Compiler, probe: Probe | None, job: Job, origin: str) -> str:
-    """Return what stands for a compile; without a probe, by whatever version of the compiler."""
-    parts = [
-        str(REVISION),
-        compiler.name,
-        *(("any", "") if probe is None else (probe.version, probe.revision)),
-        job.optimize,
-        str(job.max_output),
-        origin,
-    ]
-    parts += [
-        f"names {job.names} debug {job.debug}",
-        *(f"{name}={value}" for name, value in job.options.items()),
-    ]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
 def _since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 3)
-
-
-def _artifact(compiled: Compiled, work: _Work) -> Artifact:
-    """Check what a compiler made and write the signature into it; raises CompileError."""
-    diagnostics = tuple(_named(item, work) for item in compiled.diagnostics)
-    wasm, signature, job = compiled.wasm, compiled.signature, work.job
-    if wasm is None:
-        raise _failure(diagnostics)
-    if len(wasm) > job.max_output:
-        raise CompileError(
-            f"the module has {len(wasm)} bytes, at most {job.max_output} are allowed", diagnostics
-        )
-    keeps_places = compiled.lines is not None and (job.names or job.debug)
-    try:
-        wasm = stripping.without(
-            wasm,
-            lambda name: stripping.unwanted(name, names=job.names, debug=job.debug),
-            in_place=keeps_places,
-        )
-        if compiled.lines is not None and keeps_places and len(compiled.lines) <= lines.MAX_BYTES:
-            wasm = binary.add_custom_section(wasm, lines.SECTION, compiled.lines)
-        if signature is not None:
-            wasm = binary.add_custom_section(wasm, signatures.SECTION, _section(signature, diagnostics))
-        if wasm[:8] == binary.COMPONENT_MAGIC:
-            layout.read(wasm, COMPONENT_MEMORIES)
-        elif signature is None:
-            if compiled.lines is None:  # which would lie if the exports had other names
-                wasm = declarations.collect(wasm, work.compiler.name)
-            found, _ = exports.read(wasm, binary.parse(wasm))
-            signature = found if found.exports else None
-        else:
-            binary.parse(wasm)
-    except (InvalidModule, ValueError) as exc:
-        raise CompileError(f"the module is not accepted: {exc}", diagnostics) from exc
-    return Artifact(
-        wasm=wasm,
-        digest=digest_of(wasm),
-        language=work.compiler.name,
-        diagnostics=diagnostics,
-        signature=signature,
-        compiler=f"{work.compiler.name} {work.probe.version}",
-        optimize=job.optimize,
-        source_digest=f"sha256:{work.origin}",
-        names=job.names,
-        debug=job.debug,
-        options=job.options,
-        made=datetime.now(UTC),
-    )
-
-
-def _failure(diagnostics: tuple[Diagnostic, ...]) -> CompileError:
-    errors = [item for item in diagnostics if item.severity == "error"]
-    if not errors:
-        return CompileError("the compiler gave neither a module nor an error", diagnostics)
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    first = errors[0]
-    return CompileError(f"{first if first.line else first.message}{more}", diagnostics)
-
-
-def _named(item: Diagnostic, work: _Work) -> Diagnostic:
-    """Leave out the made-up name of a source that has none."""
-    return item if work.named or item.file != work.job.entry else replace(item, file=None)
-
-
-def _section(signature: signatures.Signature, diagnostics: tuple[Diagnostic, ...]) -> bytes:
-    content = signatures.encode(signature)
-    if len(content) > signatures.MAX_BYTES:
-        raise CompileError(
-            f"the signature of the exports has {len(content)} bytes, at most {signatures.MAX_BYTES} are kept;"
-            " export fewer functions",
-            diagnostics,
-        )
-    return content
 
 
 def _signature(wasm: bytes) -> signatures.Signature | None:

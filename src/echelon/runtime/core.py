@@ -60,6 +60,7 @@ from echelon.telemetry import (
 if TYPE_CHECKING:
     from echelon.kv import Kv
     from echelon.plugin.artifacts import Artifact
+    from echelon.plugin.compiler import Optimize
     from echelon.runtime.live_instance import LiveInstance
 
 _LARGE_CODE: Final = MIB
@@ -77,7 +78,13 @@ class SourceCompiler(Protocol):
     async def engine(self, digest: str) -> bytes: ...
 
     async def compile(
-        self, source: Any, language: str | None = None, optimize: Any = "none", name: str | None = None
+        self,
+        source: Any,
+        language: str | None = None,
+        optimize: Any = "none",
+        name: str | None = None,
+        *,
+        wait: bool = True,
     ) -> Artifact: ...
 
 
@@ -258,9 +265,14 @@ class Runtime:
         permissions: Permissions | None = None,
         limits: Limits | None = None,
         language: str | None = None,
+        optimize: Optimize = "none",
     ) -> Module:
-        """Declare a module; it is compiled and loaded when the runtime starts."""
-        module = self._make(source, name, permissions, limits, language)
+        """Declare a module; it is compiled and loaded when the runtime starts.
+
+        With `optimize` "speed" or "size" a source is ready as soon as without; what a compiler or wasm-opt makes of it
+        takes its place when that is done.
+        """
+        module = self._make(source, name, permissions, limits, language, optimize)
         if self.running:
             raise ConfigError(f"{module.name}: the runtime has started; use `await load(…)` from now on")
         self.declared.append(module)
@@ -291,14 +303,16 @@ class Runtime:
         limits: Limits | None = None,
         language: str | None = None,
         sha256: str | None = None,
+        optimize: Optimize = "none",
     ) -> Module:
         """Load a module from a file, a URL, bytes, the digest of a stored module, or source the generator knows.
 
         `language` says that a text is source itself, not the path of a file. A URL needs its host in the setting
         `hosts`. With `sha256` the digest of the module must be that one, or it is not even compiled to native code.
+        `optimize` is as for `module`; with a digest it is waited for.
         Raises LoadError, CompileError, ToolchainMissing or, for a URL, PermissionDenied.
         """
-        module = self._make(source, name, permissions, limits, language)
+        module = self._make(source, name, permissions, limits, language, optimize)
         await module.load(sha256)
         return module
 
@@ -309,10 +323,11 @@ class Runtime:
         permissions: Permissions | None,
         limits: Limits | None,
         language: str | None,
+        optimize: Optimize = "none",
     ) -> Module:
         limits = limits or self.settings.limits
         self.check_limits(limits)
-        return Module(self, source, name, permissions or Permissions(), limits, language)
+        return Module(self, source, name, permissions or Permissions(), limits, language, optimize)
 
     def check_limits(self, limits: Limits) -> None:
         """Raise ConfigError when a limit is above what this runtime can hold a guest to."""

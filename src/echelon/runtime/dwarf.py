@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from echelon.errors import InvalidModule
@@ -80,6 +81,24 @@ class LineTables:
         self._life -= allowed - budget.left
         return found
 
+    def rows(self, steps: int) -> list[tuple[int, int, Place]]:
+        """Return every row, in order: its first address, the one behind it, file and line.
+
+        At most `steps` instructions are run; what they did not reach is left out.
+        """
+        self._budget.left = steps
+        found: dict[int, tuple[int, Place]] = {}
+        with suppress(Spent):
+            for function in self._functions:
+                with suppress(InvalidModule, IndexError):  # not what it looked like
+                    number, unit = self._unit_around(function & 0xFFFF_FFFF)
+                    if unit is not None:
+                        for start, end, file, line in self._rows(unit, function & 0xFFFF_FFFF):
+                            name = self._file(number, unit, file)
+                            if name and 0 < line < _MAX_LINE:
+                                found[start] = (end, (name, line))
+        return [(start, *found[start]) for start in sorted(found)]
+
     def _find_units(self, pos: int) -> array[int]:
         units = array("Q")
         while pos + 4 <= self._end and len(units) < MAX_UNITS:
@@ -124,7 +143,14 @@ class LineTables:
         return known
 
     def _run(self, unit: Unit, near: int, wanted: int) -> tuple[int, int] | None:
-        """Run the sequence around a position; return file and line of the row that holds the wanted address."""
+        """Return file and line of the row that holds the wanted address, of those around a position."""
+        for start, end, file, line in self._rows(unit, near):
+            if start <= wanted < end:
+                return file, line
+        return None
+
+    def _rows(self, unit: Unit, near: int) -> Iterator[tuple[int, int, int, int]]:
+        """Run the sequence around a position; yield first address, the one behind it, file and line of each row."""
         data, end, step, operands = self._data, unit.end, unit.step, unit.operands
         first_special, line_base, line_range = len(operands) + 1, unit.line_base, unit.line_range
         pos = self._sequence(unit, near)
@@ -159,12 +185,11 @@ class LineTables:
                     elif opcode == _SET_FILE:
                         file = value
                 continue
-            if row is not None and row[0] <= wanted < address:
-                return row[1:]
+            if row is not None and row[0] < address:
+                yield row[0], address, row[1], row[2]
             if ends:
-                return None
+                return
             row = address, file, line
-        return None
 
     def _sequence(self, unit: Unit, near: int) -> int:
         """Return where the sequence of rows begins in which a position lies."""

@@ -44,6 +44,29 @@ def encode(files: Sequence[str], places: Sequence[int]) -> bytes:
     return msgspec.json.encode(_Document(list(files), list(places)))
 
 
+def decode(content: bytes) -> tuple[list[str], list[tuple[int, int, int]]]:
+    """Return the files, and offset, file and line of each place; raises ValueError for what is no such section."""
+    try:
+        document = msgspec.json.decode(content, type=_Document)
+    except RecursionError as exc:
+        raise ValueError("it nests too deeply") from exc
+    places = []
+    offset = file = line = 0
+    numbers = iter(document.places)
+    for step, file_step, line_step in zip(numbers, numbers, numbers, strict=False):
+        offset, file, line = offset + step, file + file_step, line + line_step
+        places.append((offset, file, line))
+    return document.files, places
+
+
+def listed(wasm: bytes, steps: int) -> bytes | None:
+    """Return what `encode` would write of all that a core module says of its lines, None when it says nothing.
+
+    At most `steps` instructions of line tables are run.
+    """
+    return _Part(wasm, 0, len(wasm)).listed(steps)
+
+
 def locate(wasm: bytes, info: ModuleInfo, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
     """Return the frames with file and line where the module says them; a malformed section says nothing."""
     if not frames:
@@ -102,27 +125,42 @@ class _Part:
         found = self._tables.find(offset - self._code for offset in offsets)
         return {address + self._code: (_shown(file), line) for address, (file, line) in found.items()}
 
+    def listed(self, steps: int) -> bytes | None:
+        """Return the content of the section, or one that says what the line tables say."""
+        sections = self._read_sections()
+        if SECTION in sections:
+            start, end = sections[SECTION]
+            return self._wasm[start:end]
+        if dwarf.SECTION not in sections:
+            return None
+        files: dict[str, int] = {}
+        numbers: list[int] = []
+        before = (0, 0, 0)
+        behind = 0
+        for start, end, (file, line) in LineTables(self._wasm, sections).rows(steps):
+            gap = [(behind, -1, 0)] if behind and behind < start else []
+            for place in (*gap, (start, files.setdefault(_shown(file), len(files)), line)):
+                now = (place[0] + self._code, *place[1:])
+                numbers += (new - old for new, old in zip(now, before, strict=True))
+                before = now
+            behind = max(behind, end)
+        return encode(list(files), numbers)
+
     def _find_listed(self, start: int, end: int, offsets: list[int]) -> dict[int, Place]:
         self._left -= end - start
         if end - start > MAX_BYTES or self._left < 0:
             return {}
         try:
-            document = msgspec.json.decode(self._wasm[start:end], type=_Document)
-        except (msgspec.MsgspecError, RecursionError):
+            files, places = decode(self._wasm[start:end])
+        except ValueError:
             return {}
-        beginnings, places = [], []
-        offset = file = line = 0
-        numbers = iter(document.places)
-        for step, file_step, line_step in zip(numbers, numbers, numbers, strict=False):
-            offset, file, line = offset + step, file + file_step, line + line_step
-            beginnings.append(offset)
-            places.append((file, line))
+        beginnings = [offset for offset, _, _ in places]
         found = {}
         for wanted in offsets:
             index = bisect_right(beginnings, wanted) - 1
-            file, line = places[index] if index >= 0 else (-1, 0)
-            if 0 <= file < len(document.files) and 0 < line < _MAX_LINE:
-                found[wanted] = (_shown(document.files[file]), line)
+            _, file, line = places[index] if index >= 0 else (0, -1, 0)
+            if 0 <= file < len(files) and 0 < line < _MAX_LINE:
+                found[wanted] = (_shown(files[file]), line)
         return found
 
     def _read_sections(self) -> dict[str, tuple[int, int]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from echelon.errors import (
     Busy,
     DeadlineExceeded,
+    EchelonError,
     FunctionNotFound,
     GuestError,
     HTTPError,
@@ -39,6 +40,7 @@ from echelon.runtime.work import Work
 if TYPE_CHECKING:
     from echelon.http.request import Request
     from echelon.http.response import Response
+    from echelon.plugin.compiler import Optimize
     from echelon.runtime.core import Runtime
 
 log = logging.getLogger("echelon.runtime")
@@ -71,10 +73,13 @@ class Module:
         permissions: Permissions,
         limits: Limits,
         language: str | None,
+        optimize: Optimize = "none",
     ) -> None:
         self.runtime = runtime
         self._source = source
         self._language = language
+        self._optimize: Optimize = optimize
+        self._improving: asyncio.Task[None] | None = None
         self._loaded: Loaded | None = None
         self._environment: Environment | None = None
         self._grants: Grants | None = None
@@ -138,11 +143,27 @@ class Module:
         before, self.state = self.state, state
         self.runtime.events.tell("module", self.name, before, state, error)
 
+    async def _improve(self, source: str | Path | bytes, language: str | None) -> None:
+        """Put the optimised module in the place of the quick one, if that is still there; an event tells what fails."""
+        try:
+            generator = await self.runtime.generator()
+            artifact = await generator.compile(source, language, self._optimize, name=self.name)
+            loaded = await self.runtime.prepare(artifact.wasm)
+            old = self._loaded
+            if old is None or self.state is not State.READY or self._source is not source:
+                self.runtime.forget(loaded)
+                return
+            self._loaded = loaded
+            self._become(State.READY)
+            self.runtime.forget(old)
+        except EchelonError as exc:
+            self._become(self.state, exc)
+
     async def _prepare(
         self, source: str | Path | bytes, language: str | None, sha256: str | None = None
     ) -> Loaded:
         """Compile and load a source; what is known of the module changes with it."""
-        wasm = await self._compile(source, language)
+        wasm = await self._compile(source, language, wait=sha256 is not None)
         if sha256 is not None:
             digest = hashlib.sha256(wasm).hexdigest()
             if digest != sha256.removeprefix("sha256:").lower():
@@ -152,7 +173,7 @@ class Module:
             self.language = loaded.signature.language
         return loaded
 
-    async def _compile(self, source: str | Path | bytes, language: str | None) -> bytes:
+    async def _compile(self, source: str | Path | bytes, language: str | None, *, wait: bool) -> bytes:
         """Return the module's bytes, whatever it was given as."""
         if isinstance(source, bytes) and language is None:
             if source[:4] != MAGIC[:4]:
@@ -172,7 +193,11 @@ class Module:
         if isinstance(source, Path) and not source.is_file():
             raise LoadError(f'there is no file "{source}"')
         generator = await self.runtime.generator()
-        artifact = await generator.compile(source, language, name=self.name)
+        artifact = await generator.compile(source, language, self._optimize, name=self.name, wait=wait)
+        if self._improving is not None:
+            self._improving.cancel()
+        if artifact.optimizing:
+            self._improving = asyncio.create_task(self._improve(source, language), name="echelon-improve")
         self.cached, self.compile_ms, self.language = artifact.cached, artifact.compile_ms, artifact.language
         return artifact.wasm
 
@@ -190,6 +215,8 @@ class Module:
     def close(self) -> None:
         """Let go of the module; its native code is freed when no call of it is left. Closing twice is a no-op."""
         loaded, self._loaded = self._loaded, None
+        if self._improving is not None:
+            self._improving.cancel()
         if self.state is not State.GONE:
             self._become(State.GONE)
         if loaded is not None:

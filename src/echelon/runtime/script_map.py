@@ -94,11 +94,11 @@ def _lines(mappings: str) -> list[tuple[list[int], list[tuple[int, int, int]]]]:
     for text in mappings.split(";"):
         start, columns, places = 0, list[int](), list[tuple[int, int, int]]()
         for segment in text.split(",") if text else ():
-            numbers = _numbers(segment)
-            start += numbers[0]
-            if len(numbers) < 4:
+            found = numbers(segment)
+            start += found[0]
+            if len(found) < 4:
                 continue
-            file, line, column = file + numbers[1], line + numbers[2], column + numbers[3]
+            file, line, column = file + found[1], line + found[2], column + found[3]
             if not (0 <= start < _MAX_NUMBER and 0 <= line < _MAX_NUMBER and 0 <= column < _MAX_NUMBER):
                 raise ValueError("a place is out of range")
             columns.append(start)
@@ -107,22 +107,22 @@ def _lines(mappings: str) -> list[tuple[list[int], list[tuple[int, int, int]]]]:
     return lines
 
 
-def _numbers(segment: str) -> list[int]:
+def numbers(segment: str) -> list[int]:
     """Return the numbers of a segment, at most five (base 64 VLQ); raises ValueError."""
-    numbers: list[int] = []
+    found: list[int] = []
     value = shift = 0
     for character in segment:
         digit = _DIGITS.get(character)
-        if digit is None or shift > 30 or len(numbers) > 4:
+        if digit is None or shift > 30 or len(found) > 4:
             raise ValueError("a segment cannot be read")
         value |= (digit & 31) << shift
         shift += 5
         if digit < 32:
-            numbers.append(-(value >> 1) if value & 1 else value >> 1)
+            found.append(-(value >> 1) if value & 1 else value >> 1)
             value = shift = 0
-    if shift or not numbers:
+    if shift or not found:
         raise ValueError("a segment ends in the middle")
-    return numbers
+    return found
 
 
 def read_frames(stack: str, places: ScriptMap | None) -> tuple[Frame, ...]:

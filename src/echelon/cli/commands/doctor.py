@@ -88,6 +88,7 @@ def _all(file: str | None) -> Iterator[Check]:
     except ConfigError as exc:
         config, problem = Config(), str(exc)
     yield from _languages(config)
+    yield _optimizer()
     yield from _sandbox()
     if problem:
         yield Check("configuration", "broken", problem, "correct it; `echelon config` shows what is read")
@@ -102,6 +103,7 @@ def _all(file: str | None) -> Iterator[Check]:
 
 def _compilers(file: str | None) -> Iterator[Check]:
     yield from _languages(Config.load(file))
+    yield _optimizer()
     yield from _sandbox()
     yield _directory("compilers", _home())
 
@@ -177,6 +179,17 @@ def _languages(config: Config) -> Iterator[Check]:
             yield Check(language.name, "ok", f"{probe.version}{detail}")
         else:
             yield Check(language.name, "remark", f"no compiler{detail}", f"to use it, type: {probe.install}")
+
+
+def _optimizer() -> Check:
+    from echelon.plugin import toolchain
+    from echelon.plugin.optimizer import Optimizer
+
+    found = Optimizer().version()
+    if found:
+        return Check("wasm-opt", "ok", found)
+    advice = f"modules get smaller with it; to use it, type: {toolchain.BINARYEN.command}"
+    return Check("wasm-opt", "remark", "not installed, or older than version 120", advice)
 
 
 def _sandbox() -> Iterator[Check]:

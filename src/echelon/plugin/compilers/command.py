@@ -27,7 +27,7 @@ MODULE: Final = "module.wasm"
 SOURCES: Final = "src"
 """The folder in the working folder that holds the job's files."""
 
-_BASE: Final = os.path.realpath(tempfile.gettempdir())  # messages name the real path
+BASE: Final = os.path.realpath(tempfile.gettempdir())  # messages name the real path
 MAX_DIAGNOSTICS: Final = 100
 MAX_MESSAGE: Final = 1000
 GNU: Final = re.compile(
@@ -110,7 +110,7 @@ class CommandCompiler(Compiler):
 
     async def compile(self, job: Job) -> Compiled:
         tool = self._tool if self._tool is not None else await asyncio.to_thread(self._require)
-        with tempfile.TemporaryDirectory(prefix="echelon-compile-", dir=_BASE) as folder:
+        with tempfile.TemporaryDirectory(prefix="echelon-compile-", dir=BASE) as folder:
             return await self._build(tool, job, Path(folder))
 
     def _require(self) -> Tool:

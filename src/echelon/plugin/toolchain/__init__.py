@@ -8,6 +8,7 @@ from echelon.plugin.toolchain.javascript import find_javascript as find_javascri
 from echelon.plugin.toolchain.javascript import version_tuple as version_tuple
 from echelon.plugin.toolchain.places import home as home
 from echelon.plugin.toolchain.recipe import Recipe as Recipe
+from echelon.plugin.toolchain.recipes import BINARYEN as BINARYEN
 from echelon.plugin.toolchain.recipes import CPYTHON as CPYTHON
 from echelon.plugin.toolchain.recipes import JAVASCRIPT as JAVASCRIPT
 from echelon.plugin.toolchain.recipes import RECIPES as RECIPES

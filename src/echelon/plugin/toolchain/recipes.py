@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from echelon.plugin.toolchain import scripts
+from echelon.plugin.toolchain.binaryen import BINARYEN as BINARYEN
 from echelon.plugin.toolchain.cpython import CPYTHON as CPYTHON
 from echelon.plugin.toolchain.go import GO
 from echelon.plugin.toolchain.recipe import Recipe, npm
@@ -37,7 +38,9 @@ VIEWS: Final = Recipe(
     digest="d45e55bcfee3e7feaa9565db131dfe62207e6ed7e3bb32fc9350166bf33444dd",
 )
 
-RECIPES: Final = {recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, VIEWS, C, GO, CPYTHON)} | {
+RECIPES: Final = {
+    recipe.name: recipe for recipe in (TYPESCRIPT, JAVASCRIPT, VIEWS, C, GO, CPYTHON, BINARYEN)
+} | {
     "cpp": C,
     "zig": C,
 }

@@ -14,6 +14,7 @@ from typing import Final
 from echelon.errors import Busy, Diagnostic, ToolchainMissing
 from echelon.plugin import toolchain
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
+from echelon.plugin.compilers.assemblyscript.pool import Pool
 from echelon.plugin.compilers.assemblyscript.process import (
     KIT,
     WORKER,
@@ -22,7 +23,6 @@ from echelon.plugin.compilers.assemblyscript.process import (
     Message,
     Settings,
     Type,
-    Worker,
     WorkerFailed,
 )
 from echelon.plugin.toolchain import TYPESCRIPT, JavascriptChoice
@@ -32,6 +32,9 @@ from echelon.runtime.signature import Function, Signature, Value
 SECONDS: Final = 30.0
 MEMORY: Final = 1 << 30
 WAITING: Final = 64
+IDLE_SECONDS: Final = 30.0
+"""After this long without work the process that optimises is ended."""
+
 _LEVELS: Final = {"none": (0, 0), "speed": (3, 0), "size": (2, 2)}
 _LINE: Final = 64 << 20  # bytes of an answer, the module in base64 included
 _LIBRARY_CLASS: Final = re.compile(r"~lib/[a-z/]+/(?=[A-Z])")
@@ -44,15 +47,17 @@ _SOURCE_MAP: Final = "sourceMappingURL"
 class AssemblyScript(Compiler):
     """The language `typescript`.
 
-    `workers` processes of about 250 MB each are started when first needed and stay; `waiting` more compiles
-    may stand in line, then Busy. A compile that takes longer than `seconds`, or a process that grows beyond
-    `memory` bytes, is killed and replaced.
+    `workers` processes of about 250 MB each are started when first needed and stay, and one more while sources are
+    optimised, which takes a second each and holds up nobody else. `waiting` more compiles may stand in line, then
+    Busy. A compile that takes longer than `seconds`, or a process that grows beyond `memory` bytes, is killed and
+    replaced.
     """
 
     name = "typescript"
     suffixes = (".ts",)
     options: Mapping[str, Sequence[str]] = {"semantics": ("assemblyscript", "javascript")}
     delegates: Mapping[str, str] = {"semantics=javascript": "javascript"}
+    binaryen = "131"
 
     def __init__(
         self,
@@ -70,12 +75,9 @@ class AssemblyScript(Compiler):
         self.waiting = waiting
         self._home = home
         self._in_line = 0
-        self._closed = False
         self._settings: Settings | None = None
-        self._slots: asyncio.LifoQueue[asyncio.Task[Worker] | None] = asyncio.LifoQueue()
-        self._workers = workers
-        for _ in range(workers):
-            self._slots.put_nowait(None)
+        self._pool = Pool(workers, memory)
+        self._optimizing = Pool(1, memory, IDLE_SECONDS)
 
     def probe(self) -> Probe:
         version = TYPESCRIPT.version
@@ -93,13 +95,10 @@ class AssemblyScript(Compiler):
 
     async def warm(self) -> None:
         """Start one process, in the background."""
-        settings = await self._find()
-        if not self._closed and not self._slots.empty():
-            slot = self._slots.get_nowait()
-            self._slots.put_nowait(slot or self._boot(settings))
+        self._pool.warm(await self._find())
 
     async def compile(self, job: Job) -> Compiled:
-        if self._in_line >= self._workers + self.waiting:
+        if self._in_line >= self._pool.size + self.waiting:
             raise Busy(f"{self._in_line} TypeScript compiles are in line already; try again later")
         optimize, shrink = _LEVELS[job.optimize]
         request: dict[str, object] = {
@@ -112,7 +111,8 @@ class AssemblyScript(Compiler):
         }
         with self._standing_in_line():
             try:
-                answer = await self._ask(request)
+                settings = await self._find()
+                answer = await (self._optimizing if optimize else self._pool).ask(settings, request)
             except WorkerFailed as exc:
                 return Compiled(None, (_unplaced(f"the compiler was stopped: {exc}"),))
         return _compiled(answer)
@@ -127,11 +127,8 @@ class AssemblyScript(Compiler):
 
     async def close(self) -> None:
         """End every process; a compile in flight fails. Closing twice is a no-op."""
-        self._closed = True
-        for _ in range(self._slots.qsize()):
-            task = self._slots.get_nowait()
-            if task is not None:
-                await _end(task)
+        await self._pool.close()
+        await self._optimizing.close()
 
     @contextmanager
     def _standing_in_line(self) -> Iterator[None]:
@@ -140,36 +137,6 @@ class AssemblyScript(Compiler):
             yield
         finally:
             self._in_line -= 1
-
-    async def _ask(self, request: dict[str, object]) -> Answer:
-        settings = await self._find()
-        slot = await self._slots.get()
-        keep: asyncio.Task[Worker] | None = None
-        started = False
-        try:
-            if self._closed:
-                raise WorkerFailed("the generator was closed")
-            if slot is not None and _dead(slot):
-                await _end(slot)
-                slot = None
-            slot = keep = slot or self._boot(settings)
-            worker = await _booted(slot, settings)
-            started, keep = True, None
-            answer = await worker.ask(request)
-            if not answer.fatal and worker.rss <= self.memory:
-                keep = slot
-            return answer
-        finally:
-            try:
-                if slot is not None and (slot is not keep or self._closed):
-                    await _end(slot)
-            finally:
-                # After a failure the replacement boots now, so that the next compile finds it ready.
-                fresh = self._boot(settings) if started and keep is None and not self._closed else None
-                self._slots.put_nowait(fresh if keep is None or self._closed else keep)
-
-    def _boot(self, settings: Settings) -> asyncio.Task[Worker]:
-        return asyncio.create_task(Worker.start(settings), name="echelon-typescript-boot")
 
     async def _find(self) -> Settings:
         """Find runtime and toolchain, once; raises ToolchainMissing."""
@@ -189,30 +156,6 @@ class AssemblyScript(Compiler):
                 line=_LINE,
             )
         return self._settings
-
-
-def _dead(slot: asyncio.Task[Worker]) -> bool:
-    return slot.done() and (slot.cancelled() or slot.exception() is not None or not slot.result().alive)
-
-
-async def _booted(slot: asyncio.Task[Worker], settings: Settings) -> Worker:
-    try:
-        return await asyncio.shield(slot)
-    except WorkerFailed as exc:
-        raise ToolchainMissing(
-            f"the TypeScript compiler does not start: {exc}; remove {settings.toolchain} and install it"
-            f" again: {TYPESCRIPT.command}",
-            install=TYPESCRIPT.command,
-        ) from exc
-
-
-async def _end(task: asyncio.Task[Worker]) -> None:
-    """Stop the process that a boot has started or is starting."""
-    if not task.done():
-        task.cancel()
-        await asyncio.wait((task,))
-    if not task.cancelled() and task.exception() is None:
-        await task.result().stop()
 
 
 def _compiled(answer: Answer) -> Compiled:
