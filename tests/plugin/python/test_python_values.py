@@ -381,6 +381,33 @@ async def test_collections(both: Callable[[str], Any]) -> None:
         await program.same("walrus", list(range(n)))
 
 
+DELETED = """
+def deleted(items: list[int], start: int, stop: int, step: int) -> list[int]:
+    del items[start:stop:step]
+    return items
+
+def open_ended(items: list[int], step: int) -> list[list[int]]:
+    copy, other, third = items[:], items[:], items[:]
+    del items[::step]
+    del copy[1::step]
+    del other[:-1:step]
+    del third[::1]
+    return [items, copy, other, third]
+"""
+
+
+async def test_deleted_slices(both: Callable[[str], Any]) -> None:
+    """Slices with a step leave what lies between."""
+    program = await both(DELETED)
+    bounds = (-(2**63), -20, -6, -3, -1, 0, 1, 4, 7, 20, 2**63 - 1)
+    steps = (-(2**63), -7, -3, -2, -1, 0, 1, 2, 3, 7, 2**63 - 1)
+    for items in ([], [5], list(range(7))):
+        for step in steps:
+            await program.same("open_ended", items, step)
+            for start in bounds:
+                await program.same("deleted", items, start, bounds[start % len(bounds)], step)
+
+
 TRUTHS = """
 class Flag:
     def __init__(self, n: int) -> None:

@@ -28,7 +28,7 @@ from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature
 
 NAME: Final = "python"
-VERSION: Final = "6"
+VERSION: Final = "7"
 
 
 @dataclass(frozen=True, slots=True)

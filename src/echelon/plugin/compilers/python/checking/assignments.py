@@ -179,13 +179,7 @@ def _store_slice(scope: Scope, target: ast.Subscript, owner: Expr, value: Expr) 
         refuse(target, f"a slice of {kind} cannot be assigned")
     step = integer(1) if part.step is None else scope.check_int(part.step)
     items = loops.to_list(scope, value, target, kind)
-    bounds, flags = [], 0
-    for position, bound in enumerate((part.lower, part.upper)):
-        if bound is None:
-            bounds.append(integer(0))
-        else:
-            flags |= 1 << position
-            bounds.append(scope.check_int(bound))
+    bounds, flags = _bounds(scope, part)
     held, kept = scope.temporary(kind), scope.temporary(items.type)
     name = "lists.set_slice" if step.op == "int" and step.data == 1 else "lists.set_slice_step"
     more = () if name == "lists.set_slice" else (step,)
@@ -199,6 +193,18 @@ def _store_slice(scope: Scope, target: ast.Subscript, owner: Expr, value: Expr) 
     ):
         made.append(Do(library("lists.drop", NONE, local(kept))))
     return made
+
+
+def _bounds(scope: Scope, part: ast.Slice) -> tuple[list[Expr], int]:
+    """Return where a slice begins and ends, and which of the two are given."""
+    bounds, flags = [], 0
+    for position, bound in enumerate((part.lower, part.upper)):
+        if bound is None:
+            bounds.append(integer(0))
+        else:
+            flags |= 1 << position
+            bounds.append(scope.check_int(bound))
+    return bounds, flags
 
 
 def annotated(scope: Scope, node: ast.AnnAssign) -> list[Stmt]:
@@ -317,6 +323,11 @@ def delete(scope: Scope, node: ast.Delete) -> list[Stmt]:
                 line=node.lineno,
             )  # fmt: skip
             found += [Let(keys, owner), Let(held, key), Do(called)]
+        elif kind.kind == "list" and isinstance(target.slice, ast.Slice) and target.slice.step is not None:
+            bounds, flags = _bounds(scope, target.slice)
+            step = scope.check_int(target.slice.step)
+            args = (owner, *bounds, step, integer(flags))
+            found.append(Do(library("lists.delete_slice_step", NONE, *args, line=node.lineno)))
         elif kind.kind == "list" and isinstance(target.slice, ast.Slice):
             empty = ast.copy_location(ast.List([], ast.Load()), target)
             found += _store_slice(scope, target, owner, scope.check(empty, kind))

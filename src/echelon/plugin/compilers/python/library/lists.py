@@ -469,6 +469,31 @@ def set_slice_step(items: int, start: int, stop: int, step: int, flags: int, mor
         at += 1
 
 
+def delete_slice_step(items: int, start: int, stop: int, step: int, flags: int) -> None:
+    """Close the gaps that every `step`-th item leaves."""
+    if step == 0:
+        fail(VALUE, ZERO_STEP)
+        return
+    first = slice_start(size(items), start, step, flags)
+    left = slice_size(first, slice_stop(size(items), stop, step, flags), step)
+    count = left
+    if step < 0:
+        first += (left - 1) * step
+        step = -step
+    place = first
+    at = first
+    while count > 0 and at < size(items):
+        if left > 0 and at == first:
+            left -= 1
+            first += step
+        else:
+            put(items, place, get(items, at))
+            place += 1
+        at += 1
+    if count > 0:
+        cut(items, place, count)
+
+
 # Texts
 
 
