@@ -249,10 +249,7 @@ def _made(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("compiler", provenance["compiler"]),
         ("options", ", ".join([f"optimize={provenance['optimize']}", *kept, *chosen])),
-        (
-            "optimised by",
-            provenance["optimizer"] or ("nothing" if provenance["optimize"] == "none" else "its compiler"),
-        ),
+        *([tuple(provenance["optimizer"].split(" ", 1))] if provenance["optimizer"] else []),
         ("source", provenance["source"]),
         ("made", provenance["made"] or "not known"),
     ]
