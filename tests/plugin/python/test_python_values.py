@@ -381,6 +381,86 @@ async def test_collections(both: Callable[[str], Any]) -> None:
         await program.same("walrus", list(range(n)))
 
 
+OPERATORS = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Vector:
+    x: float
+    y: float
+
+    def __add__(self, other: "Vector") -> "Vector":
+        return Vector(self.x + other.x, self.y + other.y)
+
+    def __sub__(self, other: "Vector") -> "Vector":
+        return self + -other
+
+    def __mul__(self, by: float) -> "Vector":
+        return Vector(self.x * by, self.y * by)
+
+    def __matmul__(self, other: "Vector") -> float:
+        return self.x * other.x + self.y * other.y
+
+    def __neg__(self) -> "Vector":
+        return self * -1.0
+
+    def __truediv__(self, by: float) -> "Vector":
+        return self * (1.0 / by)
+
+    def __floordiv__(self, by: int) -> int:
+        return int(self.x) // by
+
+    def __mod__(self, by: int) -> str:
+        return f"{self.x}%{by}"
+
+    def __lt__(self, other: "Vector") -> bool:
+        return self @ self < other @ other
+
+    def __ge__(self, other: "Vector") -> bool:
+        return not self < other
+
+class Box:
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __lt__(self, other: int) -> bool:
+        return self.n < other
+
+    def __le__(self, other: "Box") -> bool:
+        return self.n <= other.n
+
+def noted(log: list[float], one: Vector) -> Vector:
+    log.append(one.x)
+    return one
+
+def arithmetic(x: float, by: int) -> str:
+    one, other = Vector(x, 2.0), Vector(3.0, -1.0)
+    one += other
+    many = [one, other]
+    many[0] -= other
+    return f"{one + other} {one * 2.0} {one @ other} {-one} {one / float(by)} {one // by} {one % by} {many}"
+
+def orders(x: float) -> str:
+    one, other = Vector(x, 2.0), Vector(3.0, -1.0)
+    log: list[float] = []
+    swapped = noted(log, one) > noted(log, other)
+    chain = noted(log, other) < noted(log, one) <= noted(log, other)
+    return f"{one < other} {one > other} {one >= other} {one <= other} {swapped} {chain} {log}"
+
+def mixed(n: int) -> str:
+    return f"{Box(n) < 5} {5 > Box(n)} {Box(n) <= Box(2)} {Box(n) >= Box(2)}"
+"""
+
+
+async def test_operators_of_classes(both: Callable[[str], Any]) -> None:
+    """Operators call the methods of a class, of the right object where the left one has none."""
+    program = await both(OPERATORS)
+    for n in (-4, 0, 1, 2, 3, 7):
+        await program.same("arithmetic", float(n), n)
+        await program.same("orders", float(n))
+        await program.same("mixed", n)
+
+
 DELETED = """
 def deleted(items: list[int], start: int, stop: int, step: int) -> list[int]:
     del items[start:stop:step]

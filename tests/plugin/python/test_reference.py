@@ -15,7 +15,7 @@ from twice import Both, plain
 
 from echelon import guest
 from echelon.plugin.compilers.python import exceptions, format_spec
-from echelon.plugin.compilers.python.checking import builtin_calls, kit, loops, mathematics, methods
+from echelon.plugin.compilers.python.checking import builtin_calls, classes, kit, loops, mathematics, methods
 from echelon.plugin.compilers.python.compiler import translate
 from echelon.plugin.compilers.python.library import mathematics as library_mathematics
 from echelon.plugin.compilers.python.library_code import library
@@ -168,6 +168,13 @@ def test_exceptions() -> None:
     """The page lists the exceptions that the compiler knows."""
     [names] = pages.code(pages.section(LIBRARY, "## Exceptions"))
     assert sorted(names.split()) == sorted(kind.__name__ for kind in exceptions.BUILTIN)
+
+
+def test_special_methods() -> None:
+    """The page lists the methods that Python calls and a class may define."""
+    text = pages.section("python", "## Classes")
+    [listed] = [part for part in re.findall(r"`([^`]+)`", text) if part.startswith("__init__ ")]
+    assert sorted(listed.split()) == sorted(classes._SPECIAL - {"__eq__"})
 
 
 def test_formats() -> None:

@@ -716,6 +716,42 @@ def f() -> int:
     raise Bad("x")
 #! 4:11 this exception takes more than a message; raise UnicodeError, or a ValueError
 ---
+class C:
+    def __add__(self) -> int:
+        return 1
+def f() -> int:
+    return C() + C()
+#! 5:12 C.__add__() takes 1 parameters; take self and one other
+---
+class C:
+    def __lt__(self, other: int) -> int:
+        return 1
+def f() -> bool:
+    return C() < 2
+#! 5:12 this comparison gives int; annotate the result of the method: -> bool
+---
+class C:
+    def __add__(self, other: int) -> int:
+        return 1
+def f() -> int:
+    return 2 + C()
+#! 5:12 + does not take int and C
+---
+class C:
+    @property
+    def __len__(self) -> int:
+        return 1
+#! 2:6 the method __len__ has a decorator; take it off
+---
+from dataclasses import dataclass
+
+@dataclass(order=True)
+class C:
+    n: int
+    def __lt__(self, other: int) -> bool:
+        return True
+#! 6:5 C defines __lt__ and has order=True; leave one of them out
+---
 from dataclasses import dataclass
 
 @dataclass(unsafe_hash=True)

@@ -28,7 +28,7 @@ from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature
 
 NAME: Final = "python"
-VERSION: Final = "7"
+VERSION: Final = "8"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ _SPECIAL: Final = frozenset({
     "__add__", "__sub__", "__mul__", "__truediv__", "__floordiv__", "__mod__", "__neg__", "__matmul__",
     "__lt__", "__le__", "__gt__", "__ge__", "__eq__",
 })  # fmt: skip
+_ORDER: Final = frozenset({"__lt__", "__le__", "__gt__", "__ge__"})
 _FACTORIES: Final = ("list", "dict", "set")
 _MAX_FIELDS: Final = 500
 
@@ -267,8 +268,12 @@ def _check_special(struct: Struct, item: ast.FunctionDef, is_dataclass: bool) ->
         return
     if item.name not in _SPECIAL or (is_dataclass and item.name == "__init__"):
         refuse(item, f"{struct.name} defines {item.name}", "call a method with a name of its own")
+    if item.decorator_list:
+        refuse(item.decorator_list[0], f"the method {item.name} has a decorator", "take it off")
     if item.name == "__post_init__" and (not is_dataclass or struct.frozen):
         refuse(item, f"{struct.name} defines {item.name} and is not a dataclass that changes")
+    if struct.ordered and item.name in _ORDER:
+        refuse(item, f"{struct.name} defines {item.name} and has order=True", "leave one of them out")
     if item.name == "__eq__":
         refuse(item, f"{struct.name} defines {item.name}", "compare with a method of another name")
 

@@ -81,6 +81,17 @@ _SETS: Final[dict[type, str]] = {
     ast.Sub: "difference",
     ast.BitXor: "symmetric_difference",
 }
+_METHODS: Final[dict[type, str]] = {
+    ast.Add: "__add__", ast.Sub: "__sub__", ast.Mult: "__mul__", ast.Div: "__truediv__", ast.FloorDiv: "__floordiv__",
+    ast.Mod: "__mod__", ast.MatMult: "__matmul__",
+}  # fmt: skip
+_ORDERS: Final[dict[type, tuple[str, str]]] = {
+    ast.Lt: ("__lt__", "__gt__"),
+    ast.LtE: ("__le__", "__ge__"),
+    ast.Gt: ("__gt__", "__lt__"),
+    ast.GtE: ("__ge__", "__le__"),
+}
+"""The method of the left object, and that of the right one which is asked when the left one has none."""
 _FOLD_LIMIT: Final = 1 << 63
 _FOLD: Final[dict[type, Callable[[int, int], int]]] = {
     ast.Add: arithmetic.add, ast.Sub: arithmetic.sub, ast.Mult: arithmetic.mul, ast.FloorDiv: arithmetic.floordiv,
@@ -100,6 +111,10 @@ def combine(scope: Scope, node: ast.AST, operator: ast.operator, left: Expr, rig
     """Return the value of an operator, by the types of its operands; raises Refusal."""
     a, b = find(left.type), find(right.type)
     line = getattr(node, "lineno", 0)
+    if a.kind == "struct" and (
+        found := _by_method(scope, node, _METHODS.get(type(operator), ""), left, right)
+    ):
+        return found
     if a in (INT, BOOL) and b in (INT, BOOL):
         return _of_integers(scope, node, operator, left, right)
     if (
@@ -126,6 +141,43 @@ def combine(scope: Scope, node: ast.AST, operator: ast.operator, left: Expr, rig
     if a == STR and isinstance(operator, ast.Mod):
         refuse(node, "% does not format strings here", 'write an f-string: f"{value:.2f}"')
     return _refuse(node, SYMBOLS.get(type(operator), "this operator"), a, b)
+
+
+def _by_method(scope: Scope, node: ast.AST, name: str, left: Expr, right: Expr) -> Expr | None:
+    """Return the call of an object's method for an operator, None when its class has none."""
+    from echelon.plugin.compilers.python.checking import calls
+
+    target = calls.method_of(scope, left, name)
+    if target is None:
+        return None
+    if len(target.params) != 2:
+        refuse(
+            node,
+            f"{find(left.type)}.{name}() takes {len(target.params)} parameters",
+            "take self and one other",
+        )
+    scope.program.ensure_checked(target, node)
+    scope.function.calls.add(target)
+    value = scope.coerce(right, target.params[1].type, node, "the right side")
+    return Expr("call", target.result, (left, value), target, getattr(node, "lineno", 0))
+
+
+def _order_by_method(
+    scope: Scope, node: ast.AST, operator: type[ast.cmpop], left: Expr, right: Expr
+) -> Expr | None:
+    """Return what a method of one of two objects says of their order, None when neither has one."""
+    name, reflected = _ORDERS[operator]
+    found = _by_method(scope, node, name, left, right)
+    if found is None:
+        first, second = scope.temporary(left.type), scope.temporary(right.type)
+        found = _by_method(scope, node, reflected, local(second), local(first))
+        if found is not None:
+            found = Expr("block", found.type, (found,), [Let(first, left), Let(second, right)], found.line)
+    if found is not None and find(found.type) != BOOL:
+        refuse(
+            node, f"this comparison gives {find(found.type)}", "annotate the result of the method: -> bool"
+        )
+    return found
 
 
 def _refuse(node: ast.AST, symbol: str, a: Type, b: Type) -> Expr:
@@ -229,6 +281,10 @@ def unary(scope: Scope, node: ast.UnaryOp, expected: Type | None = None) -> Expr
         return integer(-(1 << 63), node.lineno)
     value = scope.check(node.operand, expected)
     kind = find(value.type)
+    if kind.kind == "struct" and isinstance(node.op, ast.USub):
+        from echelon.plugin.compilers.python.checking import calls
+
+        return calls.dunder(scope, node, value, "__neg__", [])
     if kind == FLOAT and isinstance(node.op, ast.USub | ast.UAdd):
         if value.op == "float":
             return real(-value.data if isinstance(node.op, ast.USub) else value.data, node.lineno)
@@ -313,6 +369,10 @@ def compare_two(scope: Scope, node: ast.AST, operator: ast.cmpop, left: Expr, ri
     if isinstance(operator, ast.Is | ast.IsNot):
         return _identity(scope, node, operator, left, right)
     kind = type(operator)
+    if kind in _ORDERS and "struct" in (a.kind, b.kind):
+        found = _order_by_method(scope, node, kind, left, right)
+        if found is not None:
+            return found
     if a in (INT, BOOL) and b in (INT, BOOL):
         return wasm(_COMPARE_INT[kind], BOOL, as_int(left), as_int(right), line=line)
     if a == FLOAT and b == FLOAT:
