@@ -133,6 +133,16 @@ def test_a_compile_error(cli: Cli, write: Write) -> None:
     assert "nope" in second
 
 
+def test_an_error_that_shows_its_line(cli: Cli, write: Write) -> None:
+    """Where the compiler shows the line and a caret, they stand there once."""
+    write("label.py", 'def label(n: int) -> str:\n    return "number " + n\n')
+    result = cli("call", "label.py", "label", "1")
+    assert (result.status, result.out) == (1, "")
+    hint = "+ does not take str and int; make it a string with str(…) or an f-string"
+    caret = " " * 15 + "^"
+    assert result.err == f'label.py:2:12: error: {hint}\n        return "number " + n\n{caret}\n'
+
+
 def test_an_error_in_an_imported_file(cli: Cli, write: Write) -> None:
     """The message names the file it is about, beside the one that was given."""
     write("lib/part.ts", "export function half(n: i32): i32 { return n / }\n")

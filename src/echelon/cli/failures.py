@@ -73,8 +73,11 @@ def _path_of(item: Diagnostic, source: Path | None) -> Path | None:
 
 
 def _excerpt(path: Path | None, item: Diagnostic) -> list[str]:
-    """Return the line of the source and a caret below the column, cut to what fits into a terminal."""
-    if path is None or item.line < 1:
+    """Return the line of the source and a caret below the column, cut to what fits into a terminal.
+
+    A message that shows its line itself gets none.
+    """
+    if path is None or item.line < 1 or item.message.endswith(" ^"):
         return []
     try:
         lines = path.read_text("utf-8-sig").split("\n")
