@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import math
 import tempfile
 from collections.abc import Mapping
@@ -25,6 +27,8 @@ COMPILED: Final = "spectral_norm"
 """The program that is compiled; a comment with a number makes it another source."""
 
 TIMES_CACHED: Final = 5.0
+WARMING: Final = 3
+PAUSE_SECONDS: Final = 0.5
 TYPESCRIPT_MICROSECONDS: Final = 100_000.0
 _LIMITS: Final = Limits(time="60s", memory="256MiB")
 
@@ -78,22 +82,28 @@ def _programs(language: Language) -> dict[str, Path]:
 
 
 async def _compile_times(title: str, language: Language, settings: Settings) -> list[Comparison]:
-    """Compile one program: in a new generator (cold), another one in it (warm), and that one again (cached)."""
+    """Compile one program in a new generator: the first (cold), one after a few others (warm), that again (cached)."""
     text = _programs(language)[COMPILED].read_text(encoding="utf-8")
     rounds = settings.pick(5, 2)
     samples: dict[str, list[float]] = {"cold": [], "warm": [], "cached": []}
-    for number in range(rounds):
+    marks = itertools.count()
+    for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="echelon-bench-") as folder:
             async with Generator(compilers(), Path(folder, "store")) as generator:
-                for name, mark in (
-                    ("cold", 2 * number),
-                    ("warm", 2 * number + 1),
-                    ("cached", 2 * number + 1),
-                ):
+
+                async def compile_(mark: int, generator: Generator = generator) -> float:
                     source = f"{text}\n{language.comment} {mark}\n"
                     began = perf_counter_ns()
                     await generator.compile(source, language=language.name, options=dict(language.options))
-                    samples[name].append((perf_counter_ns() - began) / 1000)
+                    return (perf_counter_ns() - began) / 1000
+
+                samples["cold"].append(await compile_(next(marks)))
+                for _ in range(WARMING):
+                    await compile_(next(marks))
+                await asyncio.sleep(PAUSE_SECONDS)  # a compiler that stays gets ready for the next one
+                mark = next(marks)
+                samples["warm"].append(await compile_(mark))
+                samples["cached"].append(await compile_(mark))
     cold, warm, cached = (Series(name, "µs", tuple(values)) for name, values in samples.items())
     found = [Comparison(f"{title}: a compile, cached beside warm", TIMES_CACHED, cached, [warm], [cold])]
     if title == "TypeScript":
