@@ -121,7 +121,7 @@ async def test_hostile_source(
     c_home: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error, nothing of the machine's files in it, and an empty temporary folder after it."""
-    monkeypatch.setattr("echelon.plugin.compilers.command._BASE", str(tmp_path))
+    monkeypatch.setattr("echelon.plugin.compilers.command.BASE", str(tmp_path))
     compiler = next(found for found in c.make(c_home) if name.endswith(found.suffixes))
     compiler.program = replace(compiler.program, seconds=6.0, memory=1 << 30)
     compiled = await compiler.compile(Job({name: SOURCES[name]}, name))

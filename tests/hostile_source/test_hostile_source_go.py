@@ -77,7 +77,7 @@ async def test_hostile_source(
     go_home: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error, nothing of the machine's files in it, and an empty temporary folder after it."""
-    monkeypatch.setattr("echelon.plugin.compilers.command._BASE", str(tmp_path))
+    monkeypatch.setattr("echelon.plugin.compilers.command.BASE", str(tmp_path))
     compiler = Go(go_home)
     compiler.program = replace(compiler.program, seconds=6.0)
     compiled = await compiler.compile(Job({"main.go": "package main\n\n" + SOURCES[name]}, "main.go"))

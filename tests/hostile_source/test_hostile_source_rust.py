@@ -60,7 +60,7 @@ async def test_hostile_source(
     rust_home: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error, nothing of the machine's files in it, and an empty temporary folder after it."""
-    monkeypatch.setattr("echelon.plugin.compilers.command._BASE", str(tmp_path))
+    monkeypatch.setattr("echelon.plugin.compilers.command.BASE", str(tmp_path))
     compiler = Rust(rust_home)
     await compiler.warm()
     compiler.program = replace(compiler.program, seconds=10.0, memory=1 << 30)

@@ -151,7 +151,7 @@ async def test_what_a_compiler_may_not(
     """Source that takes its compiler over finds nothing there; each is an error and leaves nothing."""
     source, expected = HOSTILE[name]
     base = tmp_path_factory.mktemp("compiles")
-    monkeypatch.setattr(command, "_BASE", str(base))
+    monkeypatch.setattr(command, "BASE", str(base))
     assert expected in "\n".join(await said(numbers, source + "\n"))
     assert list(base.iterdir()) == []
 
