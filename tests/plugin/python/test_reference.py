@@ -14,11 +14,22 @@ from reference_pages import Block
 from twice import Both, plain
 
 from echelon import guest
-from echelon.plugin.compilers.python import exceptions, format_spec
-from echelon.plugin.compilers.python.checking import builtin_calls, classes, kit, loops, mathematics, methods
+from echelon.plugin.compilers.python import crossing, exceptions, format_spec, types
+from echelon.plugin.compilers.python.checking import (
+    builtin_calls,
+    classes,
+    constants,
+    kit,
+    loops,
+    mathematics,
+    methods,
+    program,
+    source,
+)
 from echelon.plugin.compilers.python.compiler import translate
 from echelon.plugin.compilers.python.library import mathematics as library_mathematics
 from echelon.plugin.compilers.python.library_code import library
+from echelon.runtime.signature import MAX_DEPTH
 
 Make = Callable[[str], Any]
 LIBRARY = "python-library"
@@ -182,6 +193,35 @@ def test_formats() -> None:
     parts = [part.replace(" ", "") for part in pages.code(pages.section(LIBRARY, "## Formats"))]
     assert format_spec._INT_KINDS in parts
     assert format_spec._FLOAT_KINDS in parts
+
+
+def test_bounds() -> None:
+    """The page lists the bounds that the compiler has, in the order of their modules."""
+    shown = [int(row[1]) for row in pages.table("python-errors", "## Bounds")]
+    assert shown == [
+        source.MAX_SOURCE, source.MAX_NESTING, program._MAX_PARAMETERS, classes._MAX_FIELDS, types.MOST_TYPES,
+        constants.MOST_ITEMS, constants._LONGEST, format_spec.MOST_WIDTH, crossing.MAX_LENGTH, MAX_DEPTH,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n" * 90_000, "the source has 540000 characters"),
+        (f"def f() -> int:\n    return {'-(' * 130}1{')' * 130}\n", "nested too deeply"),
+        (
+            f"def f({', '.join(f'a{n}: int' for n in range(101))}) -> int:\n    return 1\n",
+            "more than 100 parameters",
+        ),
+        ("def f(n: int) -> str:\n    return f'{n:100001}'\n", "above 100000 is not supported"),
+        ("N = (1,) * 65537\ndef f() -> int:\n    return N[0]\n", "too large to be computed"),
+    ],
+)
+def test_what_is_larger_is_refused(text: str, message: str) -> None:
+    """A program past a bound gets an error that says so."""
+    made = translate(text, "large.py")
+    assert made.wasm is None
+    assert message in made.diagnostics[0].message
 
 
 KIT = {
