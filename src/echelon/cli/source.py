@@ -51,7 +51,8 @@ def existing_file(name: str) -> Path:
     path = Path(name)
     try:
         if path.is_dir():
-            raise Usage(f"{name} is a folder; name a file in it")
+            known = next((path / project for project in ("Cargo.toml",) if (path / project).is_file()), None)
+            raise Usage(f"{name} is a folder; name a file in it" + (f": {known}" if known else ""))
         with path.open("rb"):
             return path
     except FileNotFoundError:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, get_args, runtime_checkable
 
 from echelon.errors import Diagnostic
+from echelon.plugin.projects import Project
 from echelon.runtime.signature import Signature
 
 Optimize = Literal["none", "speed", "size"]
@@ -47,7 +48,8 @@ class Job:
 
     `names` asks for the names of functions and the lines of the source that errors show, `debug` for everything a
     debugger reads; a compiler that writes them unasked need not mind, they are left out afterwards. `options` are
-    those the compiler says it takes. `max_output` bounds the module in bytes. All but the texts is checked.
+    those the compiler says it takes. `max_output` bounds the module in bytes. `project` is a folder of this machine
+    whose file `entry` is, None for a handful of texts. All but the texts is checked.
     """
 
     files: Mapping[str, str]
@@ -57,6 +59,7 @@ class Job:
     names: bool = True
     debug: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    project: Project | None = None
 
     @property
     def text(self) -> str:
@@ -109,6 +112,14 @@ class Importing(Protocol):
         A pattern such as "lib/*.go" stands for every file that matches it.
         """
         ...
+
+
+@runtime_checkable
+class OfProjects(Protocol):
+    """What a compiler may offer besides: it compiles whole projects, given by the path of a file of this name."""
+
+    projects: Sequence[str]
+    """Names of files, such as "Cargo.toml"; the folder around one is the project."""
 
 
 @runtime_checkable

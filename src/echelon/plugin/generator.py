@@ -24,7 +24,7 @@ from echelon.errors import (
     LoadError,
     ToolchainMissing,
 )
-from echelon.plugin import languages, product, sources, toolchain
+from echelon.plugin import languages, product, projects, sources, toolchain
 from echelon.plugin import options as of_language
 from echelon.plugin.artifacts import Artifact, ArtifactStore, digest_of
 from echelon.plugin.compiler import (
@@ -36,6 +36,7 @@ from echelon.plugin.compiler import (
     Engines,
     Importing,
     Job,
+    OfProjects,
     Optimize,
     Optimizing,
     Probe,
@@ -168,11 +169,13 @@ class Generator:
 
     def language_for(self, path: str | Path) -> str:
         """Return the language of a file by its suffix ("wasm" for a module); raises ConfigError."""
-        suffix = Path(path).suffix
+        name, suffix = Path(path).name, Path(path).suffix
         if suffix == ".wasm":
             return BINARY
         for compiler in self._compilers.values():
-            if suffix in compiler.suffixes:
+            if suffix in compiler.suffixes or (
+                isinstance(compiler, OfProjects) and name in compiler.projects
+            ):
                 return compiler.name
         known = ", ".join(sorted(s for compiler in self._compilers.values() for s in compiler.suffixes))
         raise ConfigError(
@@ -210,7 +213,10 @@ class Generator:
         language = language or self._language_of(source, name)
         asked = None if language == BINARY else self._compiler(language)
         wanted, chosen = (None, {}) if asked is None else self._chosen(asked, options)
+        project = None
         if isinstance(source, Path):
+            if isinstance(wanted, OfProjects) and source.name in wanted.projects:
+                name, project = source.name, await asyncio.to_thread(projects.read, source.parent)
             name = name or sources.plain(source.name)
             source = await asyncio.to_thread(self._read, source, wanted)
         if (
@@ -221,11 +227,11 @@ class Generator:
             if options or debug or names is not None:
                 raise ConfigError("options: a module is kept as it is, so it takes none", key="options")
             return await self._accept(source, began)
-        files = sources.gather(source, asked.suffixes, name, self.max_source)
+        files = sources.gather(source, () if project else asked.suffixes, name, self.max_source)
         compiler = wanted
         names = optimize != "size" if names is None else names
-        job = Job(files.texts, files.entry, optimize, self.max_output, names, debug, chosen)
-        origin = files.digest()
+        job = Job(files.texts, files.entry, optimize, self.max_output, names, debug, chosen, project)
+        origin = project.digest if project else files.digest()
         lasting = key_of(compiler, None, job, origin)
         found = None if self._built is None else self._built.find(lasting)
         if found is not None:

@@ -1,6 +1,7 @@
 """Rust by the rustc of this machine: one command a module, with the guest kit compiled once and kept.
 
-No script of a build and no macro that is a program runs: a source is its files and the kit, nothing else.
+No script of a build and no macro that is a program runs: a source is its files and the kit, nothing else. A crate on
+this machine is compiled by cargo (see crates.py).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Final
 
 from echelon.errors import Diagnostic, EchelonError
 from echelon.plugin.compiler import Compiled, Job
-from echelon.plugin.compilers.command import MODULE, SOURCES, CommandCompiler, Missing, Program, Tool
-from echelon.plugin.compilers.rust import messages, toolchains
+from echelon.plugin.compilers.command import BASE, MODULE, SOURCES, CommandCompiler, Missing, Program, Tool
+from echelon.plugin.compilers.rust import crates, messages, toolchains
 from echelon.plugin.compilers.rust.toolchains import Rust as Found
 from echelon.plugin.sandbox import process
 from echelon.plugin.sandbox.process import Isolation
@@ -31,7 +32,7 @@ REVISION: Final = "1"
 
 SECONDS: Final = 60.0
 STACK: Final = 256 << 10
-OPTIONS: Final = {"edition": ("2021", "2018")}
+OPTIONS: Final = {"edition": ("2021", "2018"), crates.PROGRAMS: ("off", "on")}
 PROCESSES: Final = 32
 """rustc has threads, which count, and starts the linker."""
 
@@ -53,7 +54,12 @@ _INCLUDED: Final = re.compile(r'include(?:_str|_bytes)?!\([ \t]*"([^"\n]+)"')
 
 
 class Rust(CommandCompiler):
-    """Compiles strangers' sources. The kit is compiled ahead of the first, into Echelon's own directory."""
+    """Compiles strangers' sources, and crates of this machine.
+
+    The kit is compiled ahead of the first, into Echelon's own directory.
+    """
+
+    projects = (crates.MANIFEST,)
 
     def __init__(self, home: Path | None = None, *, isolation: Isolation = "required") -> None:
         self._home = home
@@ -81,7 +87,24 @@ class Rust(CommandCompiler):
 
     async def compile(self, job: Job) -> Compiled:
         await self._require_kit()
+        if job.entry.endswith(crates.MANIFEST):
+            return await asyncio.to_thread(_checked, await self._compile_crate(job))
         return await asyncio.to_thread(_checked, await super().compile(job))
+
+    async def _compile_crate(self, job: Job) -> Compiled:
+        project, found, tool = job.project, self._found, self._tool
+        if project is None or found is None or tool is None or self._kit is None:
+            problem = "a crate is compiled from a path on this machine, not from a text; send its sources as .rs files"
+            return Compiled(None, (Diagnostic(0, 0, "error", problem, job.entry),))
+        with tempfile.TemporaryDirectory(prefix="echelon-crate-", dir=BASE) as work:
+            folder = Path(work)
+            await asyncio.to_thread(project.copy, folder / SOURCES)
+            confinement = replace(
+                self._confinement(tool, folder, crates.SECONDS), disk=crates.DISK, processes=crates.PROCESSES
+            )
+            flags = self._code_flags()
+            cargo = crates.Cargo(found, flags, self._kit / _LIBRARY, confinement, tool.env)
+            return await cargo.compile(job, project)
 
     def _find(self) -> Tool | Missing:
         found = toolchains.find(zig=_zig(self._home))
@@ -126,12 +149,18 @@ class Rust(CommandCompiler):
             f"--edition={edition}",
             f"--target={found.target}",
             "--error-format=json",
-            f"--remap-path-prefix={KIT}/=echelon/",
             "-Cpanic=abort",
             "-Ccodegen-units=1",
-            *found.flags,
+            *self._code_flags(),
+        ]
+
+    def _code_flags(self) -> list[str]:
+        """Return how everything is linked, and named where it does not lie in the guest."""
+        return [
+            f"--remap-path-prefix={KIT}/=echelon/",
+            *(self._found.flags if self._found is not None else ()),
             "-Clink-arg=--stack-first",
-            "-Clink-arg=-zstack-size=" + str(STACK),
+            f"-Clink-arg=-zstack-size={STACK}",
             f"-Clink-arg=--export={_CONSTRUCTORS}",
         ]
 

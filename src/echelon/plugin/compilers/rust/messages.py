@@ -94,8 +94,8 @@ def _diagnostics(message: _Message, job: Job) -> Iterator[Diagnostic]:
 
 
 def _file(span: _Span, job: Job) -> str | None:
-    name = span.file_name.removeprefix(f"{SOURCES}/")
-    return name if name in job.files else None
+    found = (span.file_name, span.file_name.removeprefix(f"{SOURCES}/"))
+    return next((name for name in found if name in job.files), None)
 
 
 def _place(spans: Sequence[_Span], job: Job) -> _Span | None:
