@@ -73,6 +73,7 @@ def surroundings(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", [name for name in RUN_HERE if PYTHON.search(page(name))])
 async def test_python_runs(name: str, surroundings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page run one after another, with a runtime called `wasm`, and what they assert holds."""

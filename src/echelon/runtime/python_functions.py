@@ -105,9 +105,9 @@ class Explanation:
 class WasmFunction(Generic[P, R]):
     """A Python function whose calls are awaited and run in the sandbox; `python` is the original.
 
-    Each call has a fresh instance within `limits`. What the function raises is raised here, of the same type if it is
-    one of Python's own, else as a Trap; a stopped call raises the GuestError that says why. There is no way back to
-    Python by itself: what cannot be compiled is a CompileError when the application starts.
+    Each call has a fresh instance within `limits`. What the function raises is raised here, of the same type; a stopped
+    call raises the GuestError that says why. There is no way back to Python by itself: what cannot be compiled is a
+    CompileError when the application starts.
     """
 
     def __init__(self, function: Callable[P, R], module: PythonModule) -> None:
@@ -140,7 +140,7 @@ class WasmFunction(Generic[P, R]):
         try:
             result: R = await module.call(function.__name__, *values)
         except Trap as trap:
-            raised = _raised(trap)
+            raised = _raised(trap, function)
             if raised is None:
                 raise
             raise raised from trap
@@ -192,23 +192,25 @@ def _restorer(function: Callable[..., Any]) -> Callable[[Any], Any] | None:
     return python_values.restorer(function)
 
 
-def _raised(trap: Trap) -> Exception | None:
-    """Return the exception of Python that a trap is, None for another trap, or one that only the program knows."""
+def _raised(trap: Trap, function: Callable[..., Any]) -> Exception | None:
+    """Return the exception that a trap is: of the function's file or one of Python's; None for another trap."""
     if trap.code != _EXCEPTION:
         return None
     name, _, message = str(trap).partition(": ")
-    kind = getattr(builtins, name, None)
+    kind = function.__globals__.get(name, getattr(builtins, name, None))
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         return None
-    if kind is StopIteration:  # it cannot leave what is awaited
+    if kind.__module__ not in (function.__module__, builtins.__name__):
         return None
-    if kind is UnicodeDecodeError:
-        return _undecodable(message)
-    if kind is KeyError and message:
+    if issubclass(kind, StopIteration):  # it cannot leave what is awaited
+        return None
+    if issubclass(kind, UnicodeDecodeError | UnicodeEncodeError):
+        return _undecodable(message) if kind is UnicodeDecodeError else None
+    if issubclass(kind, KeyError) and message:
         try:
-            return KeyError(ast.literal_eval(message))
+            return kind(ast.literal_eval(message))
         except (SyntaxError, ValueError):
-            return KeyError(message)
+            return kind(message)
     return kind(message) if message else kind()
 
 

@@ -38,6 +38,10 @@ class Odd(Exception):
     pass
 
 
+class TimeoutError(KeyError):
+    pass
+
+
 def twice(n: int) -> int:
     return 2 * n
 
@@ -65,6 +69,8 @@ def fails(kind: str) -> int:
         return {"a": 1}[kind]
     if kind == "odd":
         raise Odd("no")
+    if kind == "late":
+        raise TimeoutError((1, "x"))
     if kind == "big":
         return (1 << 62) * len(kind)
     return int(kind)
@@ -142,7 +148,7 @@ async def test_functions_of_a_file(load: Load, wasm: Runtime) -> None:
 
 
 async def test_exceptions_are_those_of_python(load: Load, wasm: Runtime) -> None:
-    """Python's own are raised as they are; what the program defines, and limits, are errors of the guest."""
+    """Python's own and those of the file are raised as they are; limits are errors of the guest."""
     made = load(FILE)
     await wasm.start()
     for kind in ("key", "x", ""):
@@ -166,8 +172,12 @@ async def test_exceptions_are_those_of_python(load: Load, wasm: Runtime) -> None
     assert isinstance(trap, Trap)
     line = FILE.splitlines().index("        return (1 << 62) * len(kind)") + 1
     assert ("functions.py", line) in [(frame.file, frame.line) for frame in trap.frames]
-    with pytest.raises(Trap, match="Odd: no"):
+    with pytest.raises(made.Odd, match="no") as odd:
         await made.fails("odd")
+    assert isinstance(odd.value.__cause__, Trap)
+    with pytest.raises(made.TimeoutError) as late:
+        await made.fails("late")
+    assert late.value.args == ((1, "x"),)
     with pytest.raises(DeadlineExceeded):
         await made.endless()
     with pytest.raises(TypeError):
