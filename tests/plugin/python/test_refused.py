@@ -374,15 +374,15 @@ def f(a: int) -> int:
 ---
 def f(a: int) -> str:
     return f"{a:q}"
-#! 2:12 Unknown format code 'q' for object of type 'int'; write a format that Python has for such values
+#! 2:15 Unknown format code 'q' for object of type 'int'; write a format that Python has for such values
 ---
 def f(a: str) -> str:
     return f"{a:d}"
-#! 2:12 Unknown format code 'd' for object of type 'str'; write a format that Python has for such values
+#! 2:15 Unknown format code 'd' for object of type 'str'; write a format that Python has for such values
 ---
 def f(a: str) -> str:
     return f"{a!a}"
-#! 2:12 !a cannot be compiled; use !r
+#! 2:15 !a cannot be compiled; use !r
 ---
 def f(a: int) -> int:
     raise ValueError("x", a)
@@ -666,7 +666,7 @@ def f(a: int) -> str:
         return str(1 // a)
     except ZeroDivisionError as error:
         return f"{error:>30}"
-#! 5:16 exception is formatted with a specification; write !s or !r before the colon
+#! 5:19 exception is formatted with a specification; write !s or !r before the colon
 ---
 def f(a: int) -> str:
     try:

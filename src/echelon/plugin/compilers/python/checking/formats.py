@@ -99,7 +99,7 @@ def formatted(scope: Scope, part: ast.FormattedValue) -> Expr:
     if part.conversion in (ord("r"), ord("a")):
         value = to_repr(scope, value, part.value)
         if part.conversion == ord("a"):
-            refuse(part, "!a cannot be compiled", "use !r")
+            refuse(part.value, "!a cannot be compiled", "use !r")
     elif part.conversion == ord("s"):
         value = to_text(scope, value, part.value)
     if part.format_spec is None or (
@@ -107,10 +107,10 @@ def formatted(scope: Scope, part: ast.FormattedValue) -> Expr:
     ):
         return to_text(scope, value, part.value)
     if not isinstance(part.format_spec, ast.JoinedStr):
-        refuse(part, "this format cannot be compiled")
+        refuse(part.value, "this format cannot be compiled")
     kind = find(value.type)
     if kind not in (INT, FLOAT, BOOL, STR):
-        refuse(part, f"{kind} is formatted with a specification", "write !s or !r before the colon")
+        refuse(part.value, f"{kind} is formatted with a specification", "write !s or !r before the colon")
     return _with_spec(scope, part, as_int(value), part.format_spec)
 
 
@@ -119,7 +119,10 @@ _MARK: Final = 77000
 
 
 def _with_spec(scope: Scope, part: ast.FormattedValue, value: Expr, node: ast.JoinedStr) -> Expr:
-    """Return a value formatted; width and precision of the specification may be values themselves."""
+    """Return a value formatted; width and precision of the specification may be values themselves.
+
+    What is refused is told at the value, whose place all versions of Python agree on.
+    """
     written = ""
     values: list[Expr] = []
     for piece in node.values:
@@ -130,13 +133,15 @@ def _with_spec(scope: Scope, part: ast.FormattedValue, value: Expr, node: ast.Jo
             values.append(scope.check_int(piece.value))
         else:
             refuse(
-                node, "this format cannot be compiled", "put only integers into it, for width and precision"
+                part.value,
+                "this format cannot be compiled",
+                "put only integers into it, for width and precision",
             )
     kind = find(value.type)
     try:
         spec = read_spec(written, kind.kind)
     except ValueError as exc:
-        refuse(node, str(exc), "write a format that Python has for such values")
+        refuse(part.value, str(exc), "write a format that Python has for such values")
     held = [scope.temporary(INT) for _ in values]
     kept = scope.temporary(value.type)
 
@@ -151,10 +156,12 @@ def _with_spec(scope: Scope, part: ast.FormattedValue, value: Expr, node: ast.Jo
     if precision.op != "int":
         precision = library("formatting.require_precision", INT, precision, line=part.lineno)
     if len(used) != len(values):
-        refuse(node, "this format cannot be compiled", "put only integers into it, for width and precision")
+        refuse(
+            part.value, "this format cannot be compiled", "put only integers into it, for width and precision"
+        )
     if values and not _SIMPLE.fullmatch(written):
         refuse(
-            node,
+            part.value,
             "this format has values behind a sign, # or 0",
             "leave these out, or write the width as it is",
         )
