@@ -47,6 +47,14 @@ PYTHON = """def check(n: int) -> int:
 
 def double(n: int) -> int:
     return 2 * check(n)
+
+
+def pick(texts: list[str], n: int) -> str:
+    return texts[n]
+
+
+def picked(n: int) -> str:
+    return pick(["a", "b"], n)
 """
 TYPESCRIPT = "export function twice(n: i32): i32 { return n + n }\n"
 WAT = """(module
@@ -107,7 +115,7 @@ async def test_the_same_bytes_each_time(c: Compiler, tmp_path: Path) -> None:
 
 
 async def test_lines_stay(binaryen_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trap names the function and line of the source, also after functions were moved."""
+    """A trap names each function and line of the source, also after what the library does was moved into it."""
     monkeypatch.setenv("ECHELON_HOME", str(binaryen_home))
     async with generator(tmp_path, TypedPython()) as made, Runtime(generator=made) as runtime:
         artifact = await made.compile(PYTHON, "python", "speed", name="sums.py")
@@ -116,7 +124,15 @@ async def test_lines_stay(binaryen_home: Path, tmp_path: Path, monkeypatch: pyte
         assert await module.call("double", 3) == 6
         with pytest.raises(Trap, match="ValueError: 4 is too much") as caught:
             await module.call("double", 4)
-        assert ("sums.py", 3) in {(frame.file, frame.line) for frame in caught.value.frames}
+        assert _users(caught.value) == [("check", 3), ("double", 8)]
+        with pytest.raises(Trap, match="IndexError: list index out of range") as caught:
+            await module.call("picked", 2)
+        assert _users(caught.value) == [("pick", 12), ("picked", 16)]
+        assert len(caught.value.frames) < 6  # some of the library's are gone
+
+
+def _users(trap: Trap) -> list[tuple[str, int]]:
+    return [(frame.function, frame.line) for frame in trap.frames if frame.file]
 
 
 async def test_lines_of_dwarf_stay(c: Compiler, tmp_path: Path) -> None:

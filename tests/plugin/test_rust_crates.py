@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest_asyncio
 
 from echelon.errors import CompileError
 from echelon.plugin import projects
-from echelon.plugin.compilers.rust import crates
+from echelon.plugin.compilers.rust import crates, toolchains
 from echelon.plugin.compilers.rust.compiler import Rust
 from echelon.plugin.generator import Generator
 from echelon.runtime.core import Runtime
@@ -28,20 +29,6 @@ edition = "2021"
 [dependencies]
 greeting = "1"
 """
-LOCK = """version = 3
-
-[[package]]
-name = "greeting"
-version = "1.2.0"
-source = "registry+https://github.com/rust-lang/crates.io-index"
-
-[[package]]
-name = "shop"
-version = "0.1.0"
-dependencies = [
- "greeting",
-]
-"""
 ALONE = MANIFEST.replace('greeting = "1"\n', "")
 ALONE_LOCK = 'version = 3\n\n[[package]]\nname = "shop"\nversion = "0.1.0"\n'
 LIB = """mod words;
@@ -53,7 +40,6 @@ echelon::export! {
 GREETING = '[package]\nname = "greeting"\nversion = "1.2.0"\nedition = "2021"\n'
 FILES = {
     "Cargo.toml": MANIFEST,
-    "Cargo.lock": LOCK,
     "src/lib.rs": LIB,
     "src/words.rs": "pub fn line(who: &str) -> String {\n    greeting::hello(who)\n}\n",
     "vendor/greeting/Cargo.toml": GREETING,
@@ -68,21 +54,38 @@ async def generator(rust_home: Path, tmp_path_factory: pytest.TempPathFactory) -
         yield made
 
 
+@pytest.fixture(scope="module")
+def lock(rust_home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The lock file that cargo writes for the crate above, with the vendored package in the registry's place."""
+    folder = _write(tmp_path_factory.mktemp("locked"), FILES)
+    found = toolchains.find()
+    assert not isinstance(found, str)
+    config = ('source.crates-io.replace-with="vendored"', 'source.vendored.directory="vendor"')
+    flags = [flag for line in config for flag in ("--config", line)]
+    cargo = found.program.parent / "cargo"
+    subprocess.run([cargo, "generate-lockfile", "--offline", "--quiet", *flags], cwd=folder, check=True)
+    return (folder / "Cargo.lock").read_text()
+
+
 @pytest.fixture
-def crate(tmp_path: Path) -> Crate:
+def crate(lock: str, tmp_path: Path) -> Crate:
     """Write a crate, the one above with other files and without some; gives its manifest."""
 
     def write(changes: Mapping[str, str | None] | None = None) -> Path:
-        for name, text in {**FILES, **(changes or {})}.items():
-            path = tmp_path / "shop" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if text is not None:
-                path.write_text(text)
-            else:
-                path.unlink(missing_ok=True)
-        return tmp_path / "shop" / "Cargo.toml"
+        return _write(tmp_path / "shop", {**FILES, "Cargo.lock": lock, **(changes or {})}) / "Cargo.toml"
 
     return write
+
+
+def _write(folder: Path, files: Mapping[str, str | None]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            path.write_text(text)
+        else:
+            path.unlink(missing_ok=True)
+    return folder
 
 
 async def refused(generator: Generator, source: Path, **options: str) -> CompileError:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from echelon.errors import Diagnostic, InvalidModule
-from echelon.plugin import source_map, toolchain
+from echelon.plugin import inlining, source_map, toolchain
 from echelon.plugin.compiler import Compiled, Job
 from echelon.plugin.compilers import command
 from echelon.plugin.sandbox import process
@@ -85,16 +85,18 @@ class Optimizer:
 
     async def _run(self, tool: Tool, compiled: Compiled, wasm: bytes, job: Job, folder: Path) -> Compiled:
         source, target = folder / "in.wasm", folder / command.MODULE
-        argv = [*tool.argv, str(source), "-o", str(target), _LEVELS[job.optimize], *_FEATURES, "--quiet"]
+        argv = [*tool.argv, str(source), "-o", str(target), *_FEATURES, "--quiet"]
         places = None
         if job.names:
             argv.append("--debuginfo")
             places = compiled.lines or await asyncio.to_thread(lines.listed, wasm, _STEPS)
+            argv += inlining.NOTHING if compiled.lines is None else inlining.flags(wasm, compiled.lines)
         wasm = stripping.without(wasm, lambda name: _consumed(name, job), in_place=places is not None)
         if places is not None:
             (folder / "in.map").write_bytes(source_map.write(places))
             argv += ["--input-source-map", str(folder / "in.map")]
             argv += ["--output-source-map", str(folder / "out.map")]
+        argv.append(_LEVELS[job.optimize])
         await asyncio.to_thread(source.write_bytes, wasm)
         done = await process.run(argv, self._confinement(tool, folder), tool.env)
         if done.stopped or done.status:
@@ -109,6 +111,8 @@ class Optimizer:
                 return _left(compiled, "it wrote no source map")
             found = stripping.without(found, "sourceMappingURL".__eq__)
             places = source_map.read(written)
+            if compiled.lines is not None:
+                places = inlining.filled(found, places)
         return replace(compiled, wasm=found, lines=places)
 
     def _confinement(self, tool: Tool, folder: Path) -> Confinement:

@@ -15,7 +15,7 @@ from echelon.runtime import signature as signatures
 from echelon.runtime.component import layout
 from echelon.runtime.engine import COMPONENT_MEMORIES
 
-REVISION: Final = 4
+REVISION: Final = 5
 """Part of every key: raise it when the same compiler's output is processed differently here."""
 
 
