@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from echelon.errors import CompileError
 from echelon.plugin.compiler import Job
-from echelon.plugin.compilers import wat
+from echelon.plugin.compilers import apart, wat
 from echelon.plugin.compilers.wat import Wat
 from echelon.plugin.generator import Generator
 
@@ -121,15 +121,15 @@ async def test_text_that_takes_long_is_stopped(
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
     compiled = await compiling
     assert compiled.wasm is None
-    assert compiled.diagnostics[0].message == "the assembler was stopped: it took longer than 2 s"
+    assert compiled.diagnostics[0].message == "the compiler was stopped: it took longer than 2 s"
     assert longest < 1
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_text_that_is_assembled_here_is_quick() -> None:
     """The longest text that no other process assembles takes a moment, whatever it says."""
-    text = far(4_000, wat.SMALL)
-    assert len(text) <= wat.SMALL
+    text = far(4_000, apart.SMALL)
+    assert len(text) <= apart.SMALL
     began = time.process_time()
     assert wat.assemble(text)
     assert time.process_time() - began < 2
@@ -165,9 +165,9 @@ async def test_a_module_that_is_too_large_is_not_handed_over() -> None:
 async def test_large_text_is_assembled_like_small(generator: Generator) -> None:
     """Module and messages do not depend on which process made them."""
     small = '(module (func (export "a") (result i32) i32.const 7))'
-    large = small + " " * 2 * wat.SMALL
+    large = small + " " * 2 * apart.SMALL
     assert (await generator.compile(large, "wat")).wasm == (await generator.compile(small, "wat")).wasm
     with pytest.raises(CompileError) as caught:
-        await generator.compile("(module\n  (fnuc))" + " " * 2 * wat.SMALL, "wat")
+        await generator.compile("(module\n  (fnuc))" + " " * 2 * apart.SMALL, "wat")
     (problem,) = caught.value.diagnostics
     assert (problem.line, problem.column, problem.severity) == (2, 4, "error")

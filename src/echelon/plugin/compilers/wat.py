@@ -8,23 +8,14 @@ input, the module on standard output.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
-import tempfile
-from pathlib import Path
-from typing import Final
 
 from echelon.errors import Diagnostic
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
-from echelon.plugin.sandbox import process
-from echelon.plugin.sandbox.process import Confinement
+from echelon.plugin.compilers import apart
 from echelon.runtime import native
 
-SMALL: Final = 64 << 10
-"""Characters that are assembled in this process; the slowest text of that length known takes a fifth of a second."""
-SECONDS: Final = 30.0
-MEMORY: Final = 1 << 30
 _PLACE = re.compile(r"(?:-->|at) <anon>:(\d+):(\d+)")
 
 
@@ -34,7 +25,7 @@ class Wat(Compiler):
     name = "wat"
     suffixes = (".wat",)
 
-    def __init__(self, *, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+    def __init__(self, *, seconds: float = apart.SECONDS, memory: int = apart.MEMORY) -> None:
         self.seconds = seconds
         self.memory = memory
 
@@ -45,33 +36,12 @@ class Wat(Compiler):
         if len(job.files) > 1:
             return Compiled(None, (Diagnostic(0, 0, "error", "a module in text form is one file"),))
         try:
-            if len(job.text) <= SMALL:
+            if len(job.text) <= apart.SMALL:
                 return Compiled(await asyncio.to_thread(assemble, job.text))
-            return Compiled(await self._assemble_apart(job))
+            bounds = {"memory": self.memory, "output": job.max_output + 1}
+            return Compiled(await apart.run(__name__, job.text.encode(), seconds=self.seconds, **bounds))
         except ValueError as exc:
             return Compiled(None, (diagnose(str(exc), job.entry),))
-
-    async def _assemble_apart(self, job: Job) -> bytes:
-        """Do the same in a process of its own; raises ValueError."""
-        with tempfile.TemporaryDirectory(prefix="echelon-assemble-") as folder:
-            search = [entry for entry in sys.path if entry]
-            confinement = Confinement(
-                Path(folder),
-                read=[sys.executable, sys.base_prefix, sys.prefix, *search, *process.LIBRARIES],
-                seconds=self.seconds,
-                memory=self.memory,
-                output=job.max_output + 1,
-                isolation="available",
-            )
-            command = [sys.executable, "-m", __name__]
-            environ = process.launcher("", 0)[1] | {"PYTHONPATH": os.pathsep.join(search)}
-            done = await process.run(command, confinement, environ, job.text.encode())
-        if done.stopped:
-            raise ValueError(f"the assembler was stopped: {done.stopped}")
-        if done.status:
-            said = done.stderr.decode("utf-8", "replace").strip()
-            raise ValueError(said or f"the assembler ended with status {done.status}")
-        return done.stdout
 
 
 def assemble(text: str) -> bytes:

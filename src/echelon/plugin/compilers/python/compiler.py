@@ -1,4 +1,8 @@
-"""Typed Python: the compiler of Echelon's own, from Python's syntax tree to a module."""
+"""Typed Python: the compiler of Echelon's own, from Python's syntax tree to a module.
+
+A program that is not small is compiled by a process that can be ended: `python -m` and the name of this module, the
+program on standard input, what came of it on standard output.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from echelon.errors import Diagnostic
 from echelon.plugin.builder.text import function_text
 from echelon.plugin.compiler import Compiled, Compiler, Job, Probe
+from echelon.plugin.compilers import apart
 from echelon.plugin.compilers.python import crossing
 from echelon.plugin.compilers.python.checking import kit, source
 from echelon.plugin.compilers.python.checking.program import Program
@@ -25,7 +32,7 @@ from echelon.plugin.compilers.python.tree import Expr, Function
 from echelon.plugin.compilers.python.types import settle
 from echelon.runtime.linear import ALLOCATE
 from echelon.runtime.signature import Function as Signed
-from echelon.runtime.signature import Signature
+from echelon.runtime.signature import Signature, decode, encode
 
 NAME: Final = "python"
 VERSION: Final = "8"
@@ -50,10 +57,14 @@ class Translation:
 
 
 class TypedPython(Compiler):
-    """Compiles one file, in this process: nothing of the program is ever run."""
+    """Compiles one file, and never runs any of it; one that is not small in a process that can be ended."""
 
     name = NAME
     suffixes = (".py",)
+
+    def __init__(self, *, seconds: float = apart.SECONDS, memory: int = apart.MEMORY) -> None:
+        self.seconds = seconds
+        self.memory = memory
 
     def probe(self) -> Probe:
         version = ".".join(map(str, sys.version_info[:2]))
@@ -65,8 +76,32 @@ class TypedPython(Compiler):
     async def compile(self, job: Job) -> Compiled:
         if len(job.files) > 1:
             return Compiled(None, (Diagnostic(1, 1, "error", "a program is one file"),))
+        if len(job.text) > apart.SMALL:
+            return await self._compile_apart(job)
         made = await asyncio.to_thread(translate, job.text, job.entry)
         return Compiled(made.wasm, made.diagnostics, made.signature, made.lines)
+
+    async def _compile_apart(self, job: Job) -> Compiled:
+        most = 2 * job.max_output + 1  # the module, and where its lines are
+        stdin = f"{job.entry}\0{job.text}".encode("utf-8", "surrogatepass")
+        try:
+            said = await apart.run(
+                __name__, stdin, seconds=self.seconds, memory=self.memory, output=most
+            )
+        except ValueError as exc:
+            return Compiled(None, (Diagnostic(0, 0, "error", str(exc), job.entry),))
+        found = msgspec.msgpack.decode(said, type=_Answer)
+        signature = None if found.signature is None else decode(found.signature)
+        return Compiled(found.wasm, found.diagnostics, signature, found.lines)
+
+
+class _Answer(msgspec.Struct):
+    """What the process says."""
+
+    wasm: bytes | None
+    diagnostics: tuple[Diagnostic, ...]
+    signature: bytes | None
+    lines: bytes | None
 
 
 _WARM: Final = "def warm(n: int) -> int:\n    return n * n\n"
@@ -149,3 +184,15 @@ def _shown(program: Program) -> dict[str, str]:
         params = ", ".join(f"{param.name}: {settle(param.type)}" for param in function.params)
         found[function.name] = f"{function.name}({params}) -> {settle(function.result)}"
     return found
+
+
+def main() -> None:
+    name, _, text = sys.stdin.buffer.read().decode("utf-8", "surrogatepass").partition("\0")
+    made = translate(text, name)
+    signature = None if made.signature is None else encode(made.signature)
+    answer = _Answer(made.wasm, made.diagnostics, signature, made.lines)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,9 @@ from typing import Final, NoReturn
 from echelon.errors import Diagnostic
 
 MAX_SOURCE: Final = 512 << 10
+MAX_BRACES: Final = 20_000
+"""Left braces of a source: CPython 3.11 takes time that grows with the square of how many an f-string has."""
+
 MAX_NESTING: Final = 120
 """Levels of brackets, blocks and operators within each other."""
 
@@ -36,6 +39,9 @@ def parse(text: str) -> ast.Module:
     if len(text) > MAX_SOURCE:
         message = f"the source has {len(text)} characters"
         refuse(_at(text, MAX_SOURCE), message, f"split it: at most {MAX_SOURCE} are accepted")
+    braces = text.count("{")
+    if braces > MAX_BRACES:
+        refuse(_at(text, 0), f"the source has {braces} left braces", f"at most {MAX_BRACES} are accepted")
     for attempt in range(_TRIES):
         try:
             with warnings.catch_warnings():

@@ -71,6 +71,7 @@ class Regions:
         nodes = list(walk(function.body))
         self._known = all(map(_is_known, nodes))
         self._left = 20_000 + 20 * len(nodes)
+        self._mentions: dict[int, frozenset[Variable]] = {}
 
     def gives_back(self, body: Sequence[Stmt]) -> bool:
         """Tell whether the turns of a loop allocate, and leave nothing of it behind."""
@@ -88,9 +89,34 @@ class Regions:
             within[variable] == self._counts[variable]
             and not variable.parameter
             and variable.flag is None
-            and _comes_first(body, variable)
+            and self._comes_first(body, variable)
             for variable in held | own.changed
         )
+
+    def _comes_first(self, nodes: Sequence[Node], variable: Variable) -> bool:
+        """Tell whether a variable gets a value before all that mentions it, however often code is run."""
+        for position, node in enumerate(nodes):
+            if variable not in self._within(node):
+                continue
+            if isinstance(node, Let) and node.target is variable:
+                return variable not in self._within(node.value)
+            if any(variable in self._within(other) for other in nodes[position + 1 :]):
+                return False
+            within = [part for part in parts(node) if any(variable in self._within(one) for one in part)]
+            is_own = isinstance(node, Expr) and node.data is variable
+            return len(within) == 1 and not is_own and self._comes_first(within[0], variable)
+        return True
+
+    def _within(self, node: Node) -> frozenset[Variable]:
+        """Return the variables that a node mentions; of a statement that is found once."""
+        if isinstance(node, Expr):
+            return frozenset(_mentioned([node]))
+        found = self._mentions.get(id(node))
+        if found is None:
+            inner = (self._within(one) for part in parts(node) for one in part)
+            found = frozenset(_named(node)).union(*inner)
+            self._mentions[id(node)] = found
+        return found
 
 
 class _Code:
@@ -143,14 +169,20 @@ def _is_known(node: Node) -> bool:
 
 def _mentioned(nodes: Sequence[Node]) -> Iterator[Variable]:
     for node in walk(nodes):
-        if isinstance(node, Let):
-            yield node.target
-        elif isinstance(node, ForRange):
-            yield from (node.target, node.counter, node.limit)
-        elif isinstance(node, Try):
-            yield from (node.kind, node.message)
-        elif isinstance(node, Expr) and isinstance(node.data, Variable):
-            yield node.data
+        yield from _named(node)
+
+
+def _named(node: Node) -> tuple[Variable, ...]:
+    """Return what a node itself mentions."""
+    if isinstance(node, Let):
+        return (node.target,)
+    if isinstance(node, ForRange):
+        return (node.target, node.counter, node.limit)
+    if isinstance(node, Try):
+        return (node.kind, node.message)
+    if isinstance(node, Expr) and isinstance(node.data, Variable):
+        return (node.data,)
+    return ()
 
 
 def _holds_address(variable: Variable) -> bool:
@@ -197,18 +229,3 @@ def _is_new(value: Expr) -> bool:
         ]
         return bool(made) and all(map(_is_new, made))
     return value.op in _MAKES or (value.op == "library" and value.data in _NEW)
-
-
-def _comes_first(nodes: Sequence[Node], variable: Variable) -> bool:
-    """Tell whether a variable gets a value before all that mentions it, however often code is run."""
-    for position, node in enumerate(nodes):
-        if variable not in set(_mentioned([node])):
-            continue
-        if isinstance(node, Let) and node.target is variable:
-            return variable not in set(_mentioned([node.value]))
-        if any(variable in set(_mentioned([other])) for other in nodes[position + 1 :]):
-            return False
-        within = [part for part in parts(node) if variable in set(_mentioned(part))]
-        is_own = isinstance(node, Expr) and node.data is variable
-        return len(within) == 1 and not is_own and _comes_first(within[0], variable)
-    return True
