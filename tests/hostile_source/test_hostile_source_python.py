@@ -50,8 +50,14 @@ REFUSED = {
     # what doubles with each line
     "types": (doubled(F + "    x0 = (a, a)\n", "    x{next} = (x{n}, x{n})\n", 40), "too many types"),
     "lists": (doubled(F + "    x0 = [a]\n", "    x{next} = [(x{n}, x{n})]\n", 40), "too many types"),
-    "constants": (doubled("X0 = (1, 2)\n", "X{next} = (X{n}, X{n})\n", 40) + F + "    return X40[0][0]\n", ""),
-    "texts": (doubled("X0 = 'aa'\n", "X{next} = X{n} + X{n}\n", 40) + F + "    return len(X40)\n", "too large"),
+    "constants": (
+        doubled("X0 = (1, 2)\n", "X{next} = (X{n}, X{n})\n", 40) + F + "    return X40[0][0]\n",
+        "",
+    ),
+    "texts": (
+        doubled("X0 = 'aa'\n", "X{next} = X{n} + X{n}\n", 40) + F + "    return len(X40)\n",
+        "too large",
+    ),
     # what is large once it is computed
     "power": ("X = 9**9**9**9\n" + F + "    return X\n", ""),
     "shift": ("X = 1 << 10**12\n" + F + "    return X\n", "too large to be computed"),

@@ -200,7 +200,8 @@ def test_bounds() -> None:
     shown = [int(row[1]) for row in pages.table("python-errors", "## Bounds")]
     assert shown == [
         source.MAX_SOURCE, source.MAX_BRACES, source.MAX_NESTING, program._MAX_PARAMETERS, classes._MAX_FIELDS,
-        types.MOST_TYPES, constants.MOST_ITEMS, constants._LONGEST, format_spec.MOST_WIDTH, crossing.MAX_LENGTH, MAX_DEPTH,
+        types.MOST_TYPES, constants.MOST_ITEMS, constants._LONGEST, format_spec.MOST_WIDTH,
+        crossing.MAX_LENGTH, MAX_DEPTH,
     ]  # fmt: skip
 
 

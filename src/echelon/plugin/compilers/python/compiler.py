@@ -85,9 +85,7 @@ class TypedPython(Compiler):
         most = 2 * job.max_output + 1  # the module, and where its lines are
         stdin = f"{job.entry}\0{job.text}".encode("utf-8", "surrogatepass")
         try:
-            said = await apart.run(
-                __name__, stdin, seconds=self.seconds, memory=self.memory, output=most
-            )
+            said = await apart.run(__name__, stdin, seconds=self.seconds, memory=self.memory, output=most)
         except ValueError as exc:
             return Compiled(None, (Diagnostic(0, 0, "error", str(exc), job.entry),))
         found = msgspec.msgpack.decode(said, type=_Answer)
