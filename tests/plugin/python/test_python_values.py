@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -486,6 +487,46 @@ async def test_deleted_slices(both: Callable[[str], Any]) -> None:
             await program.same("open_ended", items, step)
             for start in bounds:
                 await program.same("deleted", items, start, bounds[start % len(bounds)], step)
+
+
+ASSIGNED = """
+def other(a: list[int], b: list[int], i: int, j: int, k: int, m: int) -> list[list[int]]:
+    forwards, backwards = a[:], a[:]
+    forwards[i:j] = b[k:m]
+    backwards[i:j] = b[k:m:-1]
+    return [forwards, backwards, b]
+
+def own(a: list[int], i: int, j: int, k: int, m: int) -> list[list[int]]:
+    forwards, backwards = a[:], a[:]
+    forwards[i:j] = forwards[k:m]
+    backwards[i:j] = backwards[k:m:-1]
+    return [forwards, backwards]
+
+def beginnings(a: list[int], k: int) -> list[list[int]]:
+    turned, moved, whole = a[:], a[:], a[:]
+    turned[: k + 1] = turned[k::-1]
+    moved[: k + 1] = moved[1 : k + 2]
+    whole[:] = whole[::-1]
+    return [turned, moved, whole]
+
+def renamed(a: list[int]) -> list[int]:
+    a[:2] = (a := [3, 4, 5])[::-1]
+    return a
+"""
+
+
+async def test_assigned_slices(both: Callable[[str], Any]) -> None:
+    """A slice of a list goes to another one or to itself, of the same length or not, also where they overlap."""
+    program = await both(ASSIGNED)
+    random = Random(7)
+    bounds = [*range(-9, 10), *range(-45, 46, 10), -(2**63), 2**63 - 1]
+    for _ in range(400):
+        lists = [[random.randrange(100) for _ in range(random.choice((0, 1, 3, 8, 20, 40)))] for _ in "ab"]
+        where = random.choices(bounds, k=4)
+        await program.same("other", *lists, *where)
+        await program.same("own", lists[0], *where)
+        await program.same("beginnings", lists[0], where[0] % 50 - 5)
+    await program.same("renamed", [1, 2, 3])
 
 
 TRUTHS = """

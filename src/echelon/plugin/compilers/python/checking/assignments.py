@@ -180,12 +180,17 @@ def _store_slice(scope: Scope, target: ast.Subscript, owner: Expr, value: Expr) 
     step = integer(1) if part.step is None else scope.check_int(part.step)
     items = loops.to_list(scope, value, target, kind)
     bounds, flags = _bounds(scope, part)
+    if step.op == "int" and step.data == 1:
+        assigned = _assign_slice(items, owner, [*bounds, integer(flags)], target.lineno)
+        if assigned is not None:
+            return [Do(assigned)]
     held, kept = scope.temporary(kind), scope.temporary(items.type)
     name = "lists.set_slice" if step.op == "int" and step.data == 1 else "lists.set_slice_step"
     more = () if name == "lists.set_slice" else (step,)
     called = library(name, NONE, local(held), *bounds, *more, integer(flags), local(kept), line=target.lineno)
     made: list[Stmt] = [Let(kept, items), Let(held, owner), Do(called)]
     if items.op == "library" and items.data in (
+        "lists.copy",
         "lists.slice",
         "lists.slice_step",
         "lists.concat",
@@ -193,6 +198,24 @@ def _store_slice(scope: Scope, target: ast.Subscript, owner: Expr, value: Expr) 
     ):
         made.append(Do(library("lists.drop", NONE, local(kept))))
     return made
+
+
+def _assign_slice(items: Expr, owner: Expr, bounds: list[Expr], line: int) -> Expr | None:
+    """Return what assigns a slice of one list to that of another at once, None where something between would matter."""
+    if items.op != "library" or not all(map(_is_plain, (owner, *bounds, *items.args))):
+        return None
+    source, begin, end, *step, given = items.args
+    name = None
+    if items.data == "lists.slice":
+        name = "lists.assign_slice"
+    elif items.data == "lists.slice_step" and step[0].op == "int" and step[0].data == -1:
+        name = "lists.assign_back"
+    return name and library(name, NONE, owner, source, begin, end, given, *bounds, line=line)
+
+
+def _is_plain(node: Expr) -> bool:
+    """Tell whether nothing happens when a value is computed, but that it may overflow."""
+    return node.op in ("int", "local", "add", "sub", "neg") and all(map(_is_plain, node.args))
 
 
 def _bounds(scope: Scope, part: ast.Slice) -> tuple[list[Expr], int]:

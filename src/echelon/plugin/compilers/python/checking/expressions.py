@@ -237,6 +237,8 @@ def _slice(scope: Scope, node: ast.Subscript, value: Expr, part: ast.Slice) -> E
             bounds.append(scope.check_int(bound))
     step = integer(1) if part.step is None else scope.check_int(part.step)
     if step.op == "int" and step.data == 1:
+        if kind.kind == "list" and not flags:
+            return library("lists.copy", value.type, value, line=node.lineno)
         return library(
             f"{names[kind.kind]}.slice", value.type, value, *bounds, integer(flags), line=node.lineno
         )

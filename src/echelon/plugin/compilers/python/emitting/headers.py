@@ -24,9 +24,9 @@ LENGTH: Final = (op.I64_LOAD32_U, 2, 4)
 """How the length of a list, string or bytes is loaded."""
 _INDEXED: Final = frozenset({"item", "item_at", "set_item"})
 _GROWS: Final = frozenset({
-    "lists.append", "lists.clear", "lists.delete", "lists.delete_slice_step", "lists.drop", "lists.extend",
-    "lists.insert", "lists.pop", "lists.pop_last", "lists.remove", "lists.reverse", "lists.set_slice",
-    "lists.set_slice_step",
+    "lists.append", "lists.assign_back", "lists.assign_slice", "lists.clear", "lists.delete",
+    "lists.delete_slice_step", "lists.drop", "lists.extend", "lists.insert", "lists.pop", "lists.pop_last",
+    "lists.remove", "lists.reverse", "lists.set_slice", "lists.set_slice_step",
 })  # fmt: skip
 """Functions that change the header of their first argument and of no other."""
 _ASSIGNS: Final = frozenset({"set_item", "set_word", "set_field"})

@@ -267,8 +267,12 @@ def clear(items: int) -> None:
 
 
 def reverse(items: int) -> None:
-    low = load32(items)
-    high = low + size(items) * 8 - 8
+    turn(load32(items), size(items))
+
+
+def turn(low: int, count: int) -> None:
+    """Turn so many words around where they are."""
+    high = low + count * 8 - 8
     while low < high:
         word = load64(low)
         store64(low, load64(high))
@@ -445,6 +449,59 @@ def set_slice(items: int, start: int, stop: int, flags: int, more: int) -> None:
         memory_copy(load32(items) + (first + second) * 8, load32(items) + last * 8, (length - last) * 8)
         store32(items + 4, length - (last - first) + second)
     move(load32(items) + first * 8, load32(more), second)
+
+
+def assign_slice(
+    items: int, source: int, begin: int, end: int, given: int, start: int, stop: int, flags: int
+) -> None:
+    """Do items[start:stop] = source[begin:end] without a list between them, where the lengths are the same."""
+    at = slice_start(size(source), begin, 1, given)
+    length = slice_stop(size(source), end, 1, given) - at
+    if length < 0:
+        length = 0
+    first = slice_start(size(items), start, 1, flags)
+    last = slice_stop(size(items), stop, 1, flags)
+    if last - first != length:
+        made = part(source, at, length)
+        set_slice(items, start, stop, flags, made)
+        drop(made)
+        return
+    to = load32(items) + first * 8
+    data = load32(source) + at * 8
+    if to <= data:
+        move(to, data, length)
+    else:
+        memory_copy(to, data, length * 8)
+
+
+def assign_back(
+    items: int, source: int, begin: int, end: int, given: int, start: int, stop: int, flags: int
+) -> None:
+    """Do items[start:stop] = source[begin:end:-1] likewise; a part that is turned around stays where it is."""
+    if source == items and given == 1 and flags == 2 and begin >= 0 and begin < size(items) and stop == begin + 1:
+        turn(load32(items), stop)
+        return
+    at = slice_start(size(source), begin, -1, given)
+    length = at - slice_stop(size(source), end, -1, given)
+    if length < 0:
+        length = 0
+    first = slice_start(size(items), start, 1, flags)
+    last = slice_stop(size(items), stop, 1, flags)
+    if last - first != length or (source == items and first + length != at + 1):
+        made = slice_step(source, begin, end, -1, given)
+        set_slice(items, start, stop, flags, made)
+        drop(made)
+        return
+    to = load32(items) + first * 8
+    if source == items:
+        turn(to, length)
+        return
+    data = load32(source) + at * 8
+    last = to + length * 8
+    while to < last:
+        store64(to, load64(data))
+        to += 8
+        data -= 8
 
 
 def set_slice_step(items: int, start: int, stop: int, step: int, flags: int, more: int) -> None:
