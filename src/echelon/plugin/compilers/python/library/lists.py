@@ -478,7 +478,14 @@ def assign_back(
     items: int, source: int, begin: int, end: int, given: int, start: int, stop: int, flags: int
 ) -> None:
     """Do items[start:stop] = source[begin:end:-1] likewise; a part that is turned around stays where it is."""
-    if source == items and given == 1 and flags == 2 and begin >= 0 and begin < size(items) and stop == begin + 1:
+    if (
+        source == items
+        and given == 1
+        and flags == 2
+        and begin >= 0
+        and begin < size(items)
+        and stop == begin + 1
+    ):
         turn(load32(items), stop)
         return
     at = slice_start(size(source), begin, -1, given)
