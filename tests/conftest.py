@@ -80,6 +80,22 @@ def cpython_home(tests_home: Path) -> Path:
     return tests_home
 
 
+@pytest.fixture
+def read_wit(tmp_path: Path) -> Callable[[str, str], str]:
+    """Let componentize-py read WIT and make Python of it; gives what it made."""
+
+    def parse(text: str, name: str) -> str:
+        source, made = tmp_path / "world.wit", tmp_path / "made"
+        source.write_text(text)
+        program = Path(sys.executable).parent / "componentize-py"
+        command = [program, "-d", source, "-w", name, "bindings", made]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{text}"
+        return "\n".join(path.read_text() for path in sorted(made.rglob("*.py")) if "wit_world" in str(path))
+
+    return parse
+
+
 @pytest.fixture(scope="session")
 def clang(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
     """Make a module of C or C++ sources with debug information; the first one includes the others.

@@ -176,6 +176,32 @@ def test_inspect_as_json(cli: Cli, write: Write) -> None:
     assert found["memory"]["minimum"] >= 65536
 
 
+def test_inspect_as_wit(cli: Cli, write: Write) -> None:
+    """The interface alone, whatever kind of file it is."""
+    write("my_math.ts", MATH)
+    found = cli("inspect", "my_math.ts", "--wit").out
+    assert "package local:my-math;\n\nworld my-math {\n" in found
+    assert "  export fib: func(n: s32) -> s32;\n" in found
+    write("two.js", "export function addAll(first, second) { return first + second }\n")
+    found = cli("inspect", "two.js", "--wit").out
+    assert "  /// addAll\n  export add-all: func(first: json, second: json) -> json;\n" in found
+    both = cli("inspect", "two.js", "--wit", "--json")
+    assert (both.status, "--wit and --json" in both.err) == (2, True)
+
+
+def test_a_stub_beside_the_module(cli: Cli, write: Write, place: Path) -> None:
+    """Its name can be imported, and it says what may be left out."""
+    write("my-math.ts", MATH)
+    result = cli("build", "my-math.ts", "--stub")
+    assert result.out == "my-math.wasm\nmy_math.pyi\n"
+    assert "    async def fib(self, n: int, /) -> int: ...\n" in (place / "my_math.pyi").read_text()
+    write("two.js", "export function add(first, second) { return first + second }\n")
+    assert cli("build", "two.js", "--stub").status == 0
+    assert "add(self, first: Any = ..., second: Any = ..., /, *more: Any) -> Any" in (place / "two.pyi").read_text()
+    nowhere = cli("build", "two.js", "-o", "-", "--stub")
+    assert (nowhere.status, "write -o FILE" in nowhere.err) == (2, True)
+
+
 def test_inspect_says_how_a_module_was_made(cli: Cli, write: Write, place: Path) -> None:
     """Of a source, and of a module that was built here before; of another nothing is known."""
     write("math.ts", MATH)

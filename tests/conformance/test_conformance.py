@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,6 +20,8 @@ from echelon.errors import DeadlineExceeded, OutputExceeded, PermissionDenied, T
 from echelon.http.testing import TestClient
 from echelon.plugin import toolchain
 from echelon.plugin.artifacts import Artifact
+from echelon.plugin.interface import wit
+from echelon.plugin.interface.world import of_module
 from echelon.runtime.module import Module
 from echelon.runtime.types import U32
 
@@ -235,6 +237,14 @@ async def test_the_signature(guest: Guest) -> None:
     """Callers see the types of what the source exports, and nothing else."""
     found = {str(function) for function in guest.module.exports()}
     assert found >= SIGNATURES
+
+
+async def test_the_signature_as_wit(guest: Guest, read_wit: Callable[[str, str], str]) -> None:
+    """What a language exports can be written as WIT, all of it, and another program reads that."""
+    exports = guest.module.exports()
+    text = wit.text(of_module("guest", exports, ()), "a guest")
+    assert "there is no WIT" not in text
+    assert read_wit(text, "guest").count("\n    def ") == len(exports)
 
 
 # --- failures and limits ---

@@ -95,6 +95,7 @@ BUILD: Final = Command(
         Option(
             ("--option",), "an option of the language; may be given several times", "NAME=VALUE", many=True
         ),
+        Option(("--stub",), "write a .pyi for type checkers beside the module, too"),
         _CONFIG,
     ),
     examples=(
@@ -103,6 +104,7 @@ BUILD: Final = Command(
         "echelon build fib.ts",
         "echelon build fib.ts -o out/fib.wasm --optimize size",
         "echelon build widget.ts --option semantics=javascript",
+        "echelon build fib.ts --stub",
     ),
     notes=(
         "Prints the path of the module. A compiled module is kept, so building it again takes no time.\n\n"
@@ -149,8 +151,16 @@ INSPECT: Final = Command(
     "Show what a module exports, imports and needs",
     f"{_HOME}.inspect",
     words=(_FILE,),
-    options=(_LANGUAGE, _JSON),
-    examples=("echelon inspect fib.ts", "echelon inspect plugin.wasm --json"),
+    options=(
+        _LANGUAGE,
+        _JSON,
+        Option(("--wit",), "write the interface as WIT, the language of the component model"),
+    ),
+    examples=(
+        "echelon inspect fib.ts",
+        "echelon inspect plugin.wasm --json",
+        "echelon inspect fib.ts --wit > fib.wit",
+    ),
 )
 CONFIG: Final = Command(
     "config",

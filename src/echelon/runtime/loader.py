@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from echelon.errors import InvalidModule
 from echelon.runtime import binary, exports, linking
@@ -16,6 +17,9 @@ from echelon.runtime.limits import PAGE, Limits
 from echelon.runtime.linking import Linked
 from echelon.runtime.plans import FunctionPlan
 from echelon.runtime.signature import Function, Signature
+
+if TYPE_CHECKING:
+    from echelon.runtime.component.types import ComponentType
 
 INITIALIZE = "_initialize"
 """The export of a WASI reactor that is called once before any other (WASI application ABI)."""
@@ -41,6 +45,8 @@ class Loaded:
     users: int = 0
     linking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    component_type: ComponentType | None = field(init=False, default=None)
+    """The types of a component, once it was compiled."""
     minimum_memory: int = field(init=False)
     """Bytes of memory that an instance begins with."""
     initialize: FunctionPlan | None = field(init=False)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from echelon.http.request import Request
     from echelon.http.response import Response
     from echelon.plugin.compiler import Optimize
+    from echelon.runtime.component.types import ComponentType
     from echelon.runtime.core import Runtime
 
 log = logging.getLogger("echelon.runtime")
@@ -268,6 +269,11 @@ class Module:
     def exports(self) -> list[Function]:
         """Return the functions that can be called, with their types."""
         return self._ready.exports()
+
+    @property
+    def component_type(self) -> ComponentType | None:
+        """What a component imports and exports, as types of WIT; None for a module."""
+        return self._ready.component_type
 
     def imports(self) -> list[dict[str, str]]:
         """Return what the module imports."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
-from echelon.cli import source
+from echelon.cli import source, worlds
 from echelon.cli.parser import Arguments, Command, Usage
 from echelon.cli.status import FAILED, OK
 from echelon.cli.target import environment, find_target
@@ -16,9 +18,12 @@ from echelon.cli.terminal import Terminal, is_terminal
 from echelon.config import Config
 from echelon.errors import InvalidModule
 from echelon.http.loading import load_app, split_target
+from echelon.plugin.artifacts import Artifact
+from echelon.plugin.interface import pyi
 from echelon.runtime import binary
 
-STANDARD_OUTPUT = "-"
+STANDARD_OUTPUT: Final = "-"
+_WORDS: Final = re.compile(r"\W")
 
 
 def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
@@ -28,10 +33,13 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
         raise Usage("--config is for applications; a source file needs none")
     path = source.existing_file(arguments.src)
     out = _target(path, arguments.output, terminal)
+    if arguments.stub and out is None:
+        raise Usage("--stub writes a file beside the module, so the module needs one: write -o FILE")
     how = _how(arguments)
     try:
         artifact = asyncio.run(source.read(path, terminal, how))
         binary.parse(artifact.wasm)
+        types = asyncio.run(_types(path, artifact)) if arguments.stub else ""
     except source.CompileFailed as exc:
         return exc.status
     except InvalidModule as exc:
@@ -46,7 +54,16 @@ def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
     else:
         _write(out, artifact.wasm)
         terminal.result(str(out))
+        if types:
+            beside = out.with_name(f"{_WORDS.sub('_', out.stem)}.pyi")
+            _write(beside, types.encode())
+            terminal.result(str(beside))
     return OK
+
+
+async def _types(path: Path, artifact: Artifact) -> str:
+    found = await worlds.read(path, artifact)
+    return pyi.text(found, worlds.comment(path, artifact)) + "\n"
 
 
 def _is_application(src: str | None) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from echelon.cli import failures, source, values
-from echelon.cli.parser import Arguments, Command
+from echelon.cli import failures, source, values, worlds
+from echelon.cli.parser import Arguments, Command, Usage
 from echelon.cli.status import OK
 from echelon.cli.terminal import Terminal, clean, table
 from echelon.errors import LinkError, LoadError
 from echelon.plugin.artifacts import Artifact
-from echelon.runtime import binary, cpython, exports, linking, script
+from echelon.plugin.interface import wit
+from echelon.runtime import binary, exports, linking
 from echelon.runtime.binary import Import, ModuleInfo
 from echelon.runtime.component.imports import ComponentImports, Everything
 from echelon.runtime.core import Runtime
@@ -21,7 +22,7 @@ from echelon.runtime.host import HostModule
 from echelon.runtime.http_guest import HANDLE, check_handles
 from echelon.runtime.limits import KIB, MIB, PAGE
 from echelon.runtime.loader import COMMAND, Loaded
-from echelon.runtime.signature import Function, Value
+from echelon.runtime.signature import Function
 
 _WASI: Final = "wasi_snapshot_preview1"
 _FILES: Final = ("read", "write")
@@ -67,12 +68,18 @@ _NEEDS: Final = {_WASI: _WASI_NEEDS, "echelon": _KIT_NEEDS}
 
 
 def run(command: Command, arguments: Arguments, terminal: Terminal) -> int:
+    if arguments.wit and arguments.json:
+        raise Usage("--wit and --json are two forms; write one of them")
     path = source.existing_file(arguments.file)
     try:
         artifact = asyncio.run(source.read(path, terminal, source.How(arguments.language)))
     except source.CompileFailed as exc:
         return exc.status
     try:
+        if arguments.wit:
+            world = asyncio.run(worlds.read(path, artifact))
+            terminal.result(wit.text(world, worlds.comment(path, artifact)))
+            return OK
         found = describe(path, artifact)
     except LoadError as exc:
         raise failures.in_file(exc, path) from exc
@@ -85,7 +92,7 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
     if artifact.wasm[:8] == binary.COMPONENT_MAGIC:
         return asyncio.run(_describe_component(path, artifact))
     info = binary.parse(artifact.wasm)
-    found = _functions_of_script(artifact.wasm)
+    found = worlds.functions_of_script(artifact.wasm)
     if found is not None:
         return _describe_script(path, artifact, *found)
     signature, plans = exports.read(artifact.wasm, info)
@@ -103,20 +110,6 @@ def describe(path: Path, artifact: Artifact) -> dict[str, Any]:
         "permissions": needs(info),
         "provenance": artifact.provenance(),
     }
-
-
-def _functions_of_script(wasm: bytes) -> tuple[str, list[Function]] | None:
-    """Return the language of a script and what it exports, None for a module that is none."""
-    python = cpython.read_header(wasm)
-    if python is not None:
-        return cpython.LANGUAGE, [cpython.function_of(*item) for item in python.exports.items()]
-    header = script.read_header(wasm)
-    if header is None:
-        return None
-    return header.language, [
-        Function(name, tuple(Value("json", param) for param in params), (Value("json"),))
-        for name, params in header.exports.items()
-    ]
 
 
 def _describe_script(

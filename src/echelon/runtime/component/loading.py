@@ -34,7 +34,6 @@ class LoadedComponent(Loaded):
 
     providers: Sequence[ImportProvider] = ()
     appendix: Appendix = field(default_factory=Appendix)
-    type: ComponentType | None = field(init=False, default=None)
     own_plans: dict[str, ComponentPlan] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,14 +62,14 @@ class LoadedComponent(Loaded):
         if error != native.null:
             raise InvalidModule(f"its native code cannot be used: {native.take_error(error)}")
         try:
-            if self.type is None:
+            if self.component_type is None:
                 self._learn(read_type(native, engine.handle, out[0], self.appendix.prefix))
         except BaseException:
             native.lib.wasmtime_component_delete(out[0])
             raise
-        if self.type is None:
+        if self.component_type is None:
             raise InvalidModule("its types cannot be read")
-        return linking.link(engine, out[0], self.type, self.providers, calls, self.appendix)
+        return linking.link(engine, out[0], self.component_type, self.providers, calls, self.appendix)
 
     def _learn(self, type_: ComponentType) -> None:
         if self.appendix.imports_mark in type_.reserved:
@@ -88,7 +87,7 @@ class LoadedComponent(Loaded):
                 params = tuple(str(item) for _, item in function.params)
                 results = () if function.result is None else (str(function.result),)
                 self.info.imports.append(Import(interface.name, name, "func", FuncType(params, results)))
-        self.type = type_
+        self.component_type = type_
 
 
 def read_component(wasm: bytes, digest: str, providers: Sequence[ImportProvider]) -> LoadedComponent:

@@ -202,15 +202,17 @@ def _store_slice(scope: Scope, target: ast.Subscript, owner: Expr, value: Expr) 
 
 def _assign_slice(items: Expr, owner: Expr, bounds: list[Expr], line: int) -> Expr | None:
     """Return what assigns a slice of one list to that of another at once, None where something between would matter."""
-    if items.op != "library" or not all(map(_is_plain, (owner, *bounds, *items.args))):
+    is_slice = items.op == "library" and items.data in ("lists.slice", "lists.slice_step")
+    if not is_slice or not all(map(_is_plain, (owner, *bounds, *items.args))):
         return None
     source, begin, end, *step, given = items.args
-    name = None
     if items.data == "lists.slice":
         name = "lists.assign_slice"
     elif items.data == "lists.slice_step" and step[0].op == "int" and step[0].data == -1:
         name = "lists.assign_back"
-    return name and library(name, NONE, owner, source, begin, end, given, *bounds, line=line)
+    else:
+        return None
+    return library(name, NONE, owner, source, begin, end, given, *bounds, line=line)
 
 
 def _is_plain(node: Expr) -> bool:

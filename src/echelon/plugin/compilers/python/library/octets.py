@@ -14,7 +14,7 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     store8,
     text,
 )
-from echelon.plugin.compilers.python.library.lists import slice_size, slice_start, slice_stop
+from echelon.plugin.compilers.python.library.slices import slice_size, slice_start, slice_stop
 from echelon.plugin.compilers.python.library.strings import new, put, size
 from echelon.plugin.compilers.python.library.text_layout import repeat as repeat
 from echelon.plugin.compilers.python.library.text_values import compare as compare

@@ -9,7 +9,7 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     memory_copy,
     text,
 )
-from echelon.plugin.compilers.python.library.lists import slice_size, slice_start, slice_stop
+from echelon.plugin.compilers.python.library.slices import slice_size, slice_start, slice_stop
 from echelon.plugin.compilers.python.library.strings import (
     at,
     copy,
