@@ -197,7 +197,10 @@ def test_a_stub_beside_the_module(cli: Cli, write: Write, place: Path) -> None:
     assert "    async def fib(self, n: int, /) -> int: ...\n" in (place / "my_math.pyi").read_text()
     write("two.js", "export function add(first, second) { return first + second }\n")
     assert cli("build", "two.js", "--stub").status == 0
-    assert "add(self, first: Any = ..., second: Any = ..., /, *more: Any) -> Any" in (place / "two.pyi").read_text()
+    assert (
+        "add(self, first: Any = ..., second: Any = ..., /, *more: Any) -> Any"
+        in (place / "two.pyi").read_text()
+    )
     nowhere = cli("build", "two.js", "-o", "-", "--stub")
     assert (nowhere.status, "write -o FILE" in nowhere.err) == (2, True)
 

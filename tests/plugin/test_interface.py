@@ -123,7 +123,11 @@ def test_names_that_become_the_same(read_wit: Callable[[str, str], str]) -> None
 
 def test_what_wit_has_no_type_for_is_a_comment(read_wit: Callable[[str, str], str]) -> None:
     """It is named, and the rest stays."""
-    functions = [Function("dot", (Value("v128"),), (Value("f32"),)), Function("f"), Function("odd", (Value("list<"),))]
+    functions = [
+        Function("dot", (Value("v128"),), (Value("f32"),)),
+        Function("f"),
+        Function("odd", (Value("list<"),)),
+    ]
     text = wit.text(of_module("vector", functions, ()), "line\nbreak")
     read_wit(text, "vector")
     assert "  // dot(v128) -> f32: there is no WIT for v128\n  export f: func();\n" in text
@@ -196,7 +200,10 @@ def test_the_name_of_a_class(name: str, expected: str) -> None:
     [
         ("i32", Shape("i32")),
         ("list<option<str>>", Shape("list", (Shape("option", (Shape("str"),)),))),
-        ("record{a: u8, b-c: list<u8>}", Shape("record", (Shape("u8"), Shape("list", (Shape("u8"),))), ("a", "b-c"))),
+        (
+            "record{a: u8, b-c: list<u8>}",
+            Shape("record", (Shape("u8"), Shape("list", (Shape("u8"),))), ("a", "b-c")),
+        ),
         ("variant{none, some(string)}", Shape("variant", (None, Shape("string")), ("none", "some"))),
         ("result<_, enum{a, b}>", Shape("result", (None, Shape("enum", (), ("a", "b"))))),
         ("borrow<acme:shop/cart>", Shape("borrow", (), ("acme:shop/cart",))),

@@ -37,7 +37,9 @@ def text(world: World, comment: str) -> str:
             name = _attribute(world, function)
             whole = f"{part.name}#{function.name}" if part.name else function.name
             if names[name] == 1 and _is_attribute(name):
-                body.append(f"    async def {name}({writer.parameters(function)}) -> {writer.result(function)}: ...")
+                body.append(
+                    f"    async def {name}({writer.parameters(function)}) -> {writer.result(function)}: ..."
+                )
             else:
                 shown = _shown(str(function)).replace(_shown(function.name), _shown(whole), 1)
                 body.append(f"    # by its name only, with call(): {shown}")

@@ -35,9 +35,7 @@ _RESOURCE: Final = re.compile(r"\[(constructor|method|static)\]([^.]+)(?:\.(.+))
 def text(world: World, comment: str) -> str:
     """Return a world and the packages of its interfaces as one document; `comment` is its first line."""
     name = identifier(world.name)
-    owners = {
-        resource: part.name for part in (*world.imports, *world.exports) for resource in part.resources
-    }
+    owners = {resource: part.name for part in (*world.imports, *world.exports) for resource in part.resources}
     body: list[str] = []
     taken: set[str] = set()
     packages: dict[str, dict[str, Part]] = {}
@@ -51,11 +49,20 @@ def text(world: World, comment: str) -> str:
                     packages.setdefault(key, {}).setdefault(whole["interface"], part)
             elif not part.name:
                 body += _Scope(part, owners, taken).lines("  ", f"{word} ")
-            elif not world.is_component:  # numbers and places in memory: what they stand for is not in the module
-                body += [f"  // {word}s {_shown(part.name)}.{_shown(str(function))}" for function in part.functions]
+            elif (
+                not world.is_component
+            ):  # numbers and places in memory: what they stand for is not in the module
+                body += [
+                    f"  // {word}s {_shown(part.name)}.{_shown(str(function))}" for function in part.functions
+                ]
             else:
                 inner = _Scope(part, owners, set()).lines("    ", "")
-                body += [*_note(part.name, "  "), f"  {word} {identifier(part.name)}: interface {{", *inner, "  }"]
+                body += [
+                    *_note(part.name, "  "),
+                    f"  {word} {identifier(part.name)}: interface {{",
+                    *inner,
+                    "  }",
+                ]
     lines = [f"// {_shown(comment)}", f"package local:{name};", "", f"world {name} {{", *body, "}"]
     for package, interfaces in packages.items():
         lines += ["", f"package {package} {{"]
@@ -95,7 +102,9 @@ class _Scope:
     def lines(self, indent: str, word: str) -> list[str]:
         """Return everything in order, functions with a word before them, each line with an indent."""
         self._taken |= {identifier(name) for name in self._part.resources}
-        functions = [(self._own(function.name), function) for function in self._part.functions if not _of(function)]
+        functions = [
+            (self._own(function.name), function) for function in self._part.functions if not _of(function)
+        ]
         made = [line for name, function in functions for line in self._function(name, function, word)]
         resources = [line for name in self._part.resources for line in self._resource(name)]
         uses = [f"use {self._owners[name]}.{{{identifier(name)}}};" for name in self._used]
@@ -129,7 +138,9 @@ class _Scope:
             hint = f"{name}-{match[3] or 'new'}"
             try:
                 if match[1] == "constructor":
-                    lines.append(self._typed(function, hint, 0).partition(" ->")[0].replace("func", "constructor", 1))
+                    lines.append(
+                        self._typed(function, hint, 0).partition(" ->")[0].replace("func", "constructor", 1)
+                    )
                 else:
                     static = "static " if match[1] == "static" else ""
                     typed = self._typed(function, hint, 0 if static else 1)
