@@ -55,7 +55,7 @@ async def fail(value: Any) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short leases, so that a test need not wait seconds."""
-    monkeypatch.setattr("echelon.kv.limits.MAX_LEASE_SECONDS", 0.2)
+    monkeypatch.setattr("echelon.kv.limits.MAX_LEASE_SECONDS", 0.6)
 
 
 async def counts(kv: Kv) -> tuple[int, int]:
@@ -243,7 +243,7 @@ async def test_long_handlers_keep_their_messages(kv: Kv, quick: None) -> None:
     finished = asyncio.Event()
 
     async def work(value: Any) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
         finished.set()
 
     inbox = Inbox(work)
@@ -432,7 +432,7 @@ async def test_failing_disk(
 ) -> None:
     """When the engine fails, the listener says so, and goes on when it works again."""
     monkeypatch.setattr("echelon.kv.queue._PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr("echelon.kv.limits.MAX_LEASE_SECONDS", 0.2)
+    monkeypatch.setattr("echelon.kv.limits.MAX_LEASE_SECONDS", 0.6)
     backend: Any = kv._backend
     dequeue, write = backend.dequeue, backend.write
     failures = [KvStorageError("the disk failed")] * 2
@@ -482,7 +482,7 @@ async def test_failing_heartbeat(
     monkeypatch.setattr(backend, "write", fail_once)
 
     async def work(value: Any) -> None:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.2)
 
     inbox = Inbox(work)
     listening = asyncio.create_task(kv.listen_queue(inbox))
