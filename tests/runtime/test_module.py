@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from echelon.errors import (
     MemoryExceeded,
     Trap,
 )
+from echelon.runtime import executor
 from echelon.runtime.abi import Reference
 from echelon.runtime.core import Runtime, RuntimeSettings
 from echelon.runtime.limits import Limits
@@ -185,6 +187,21 @@ async def test_the_deadline_cuts_a_loop(runtime: Runtime, wat: Wat) -> None:
     assert caught.value.limit == 0.1
     assert caught.value.outcome is not None
     assert caught.value.outcome.cost.wall >= 0.1
+
+
+async def test_the_deadline_holds_where_processors_are_scarce(
+    runtime: Runtime, wat: Wat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that gets no processor for long, just before it lets a guest go on, does not make that guest endless."""
+
+    def held_up() -> float:
+        time.sleep(0.25)
+        return time.thread_time()
+
+    module = await runtime.load(wat(TROUBLE))
+    monkeypatch.setattr(executor, "thread_time", held_up)
+    with pytest.raises(DeadlineExceeded):
+        await asyncio.wait_for(module.call("loop", limits=Limits(time="1s")), 30)
 
 
 async def test_the_loop_goes_on_while_guests_run(runtime: Runtime, wat: Wat) -> None:

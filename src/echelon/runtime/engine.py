@@ -147,9 +147,11 @@ class Ticker:
     """A thread that advances the epoch every millisecond while guests run, and sleeps otherwise.
 
     Before each slice of a guest, set `used`, and call `wake()` unless it is `awake`. `count` is the number of ticks.
+    A guest that yielded gets its next deadline when it goes on, which may be long after that where processors are
+    scarce: for as long as its slice takes, `slices` has an item.
     """
 
-    __slots__ = ("_engine", "_stopped", "_thread", "_wake", "awake", "count", "used")
+    __slots__ = ("_engine", "_stopped", "_thread", "_wake", "awake", "count", "slices", "used")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -159,6 +161,7 @@ class Ticker:
         self.awake = False
         self.used = False
         self.count = 0
+        self.slices: list[None] = []
 
     def wake(self) -> None:
         self.used = True
@@ -176,14 +179,14 @@ class Ticker:
             time.sleep(TICK)
             self.count += 1
             increment(handle)
-            if self.used:
+            if self.used or self.slices:
                 self.used, idle = False, 0
                 continue
             idle += 1
             if idle >= _IDLE_TICKS:
                 self._wake.clear()
                 self.awake = False
-                if not self.used and not self._stopped:  # a wake() or stop() before the clear() has set one
+                if not (self.used or self.slices or self._stopped):  # set before the clear()
                     self._wake.wait()
                 self.awake, idle = True, 0
 

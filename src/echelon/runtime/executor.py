@@ -235,10 +235,13 @@ class Executor:
         if not job.take():
             return
         instance = job.instance
-        instance.site.engine.ticker.wake()
+        ticker = instance.site.engine.ticker
+        ticker.slices.append(None)
+        ticker.wake()
         used, done = thread_time(), False
         if instance.spent + perf_counter() - job.queued < instance.limits.time:
             done = instance.site.engine.native.lib.wasmtime_call_future_poll(job.future)
+        ticker.slices.pop()
         now = perf_counter()
         elapsed = now - job.queued
         instance.spent += elapsed
