@@ -317,6 +317,18 @@ async def test_score(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await client.post("/scores/ada", content="many")).status_code == 422
 
 
+async def test_hits() -> None:
+    """The guest in text form counts every request once, also those that come at once, up to several digits."""
+    app = Application()
+    app.mount("/hits", app.wasm.module(EXAMPLES / "guests" / "hits.wat", permissions=Permissions(kv=["hits"])))
+    async with TestClient(app) as client:
+        first = await client.get("/hits/")
+        assert (first.status_code, first.text, first.headers["content-type"]) == (200, "1", "text/plain")
+        await asyncio.gather(*(client.post("/hits/any", content=b"x" * n) for n in range(10)))
+        assert (await client.get("/hits/")).text == "12"
+        assert (await client.post("/hits/", content=b"x" * 70_000)).status_code >= 500
+
+
 async def test_basket(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guest in JavaScript loses nothing of what is put into a basket at once."""
     monkeypatch.setenv("ECHELON_HOME", str(home))
