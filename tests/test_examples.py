@@ -320,7 +320,9 @@ async def test_score(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_hits() -> None:
     """The guest in text form counts every request once, also those that come at once, up to several digits."""
     app = Application()
-    app.mount("/hits", app.wasm.module(EXAMPLES / "guests" / "hits.wat", permissions=Permissions(kv=["hits"])))
+    app.mount(
+        "/hits", app.wasm.module(EXAMPLES / "guests" / "hits.wat", permissions=Permissions(kv=["hits"]))
+    )
     async with TestClient(app) as client:
         first = await client.get("/hits/")
         assert (first.status_code, first.text, first.headers["content-type"]) == (200, "1", "text/plain")
