@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from pathlib import Path
 
 import pytest
+from hostile_source_kit import watched
 
 from echelon.plugin.compiler import Job
 from echelon.plugin.compilers import apart
@@ -111,12 +110,7 @@ async def test_a_large_program_holds_up_nobody(tmp_path: Path, monkeypatch: pyte
     body = "".join(f"{' ' * 19}b += a[b]\n" for _ in range(15_000))
     loops = "".join(" " * (level + 1) + f"for x{level} in a:\n" for level in range(18))
     text = "def f(a: list[int]) -> int:\n b = 0\n" + loops + body + " return b\n"
-    compiling = asyncio.create_task(TypedPython(seconds=1).compile(Job({"f.py": text}, "f.py")))
-    longest, last = 0.0, time.monotonic()
-    while not compiling.done():
-        await asyncio.sleep(0.01)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    compiled = await compiling
+    compiled, longest = await watched(TypedPython(seconds=1).compile(Job({"f.py": text}, "f.py")))
     assert compiled.wasm is None
     assert compiled.diagnostics[0].message == "the compiler was stopped: it took longer than 1 s"
     assert longest < 1

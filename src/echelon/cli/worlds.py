@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from echelon.errors import InvalidModule
 from echelon.plugin.artifacts import Artifact
 from echelon.plugin.interface import world
 from echelon.plugin.interface.world import World
@@ -59,7 +60,7 @@ async def _of_component(path: Path, artifact: Artifact) -> World:
         runtime.component_imports = Everything()
         module = await runtime.load(artifact.wasm, name=path.stem)
         if module.component_type is None:
-            raise AssertionError
+            raise InvalidModule("its types cannot be read")
         return world.of_component(path.stem, module.component_type)
 
 

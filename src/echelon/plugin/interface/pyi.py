@@ -10,7 +10,7 @@ from typing import Final
 
 from echelon.plugin.interface import notation
 from echelon.plugin.interface.notation import Shape
-from echelon.plugin.interface.world import World
+from echelon.plugin.interface.world import World, one_line
 from echelon.runtime.module import Module
 from echelon.runtime.signature import Function, Value
 
@@ -41,11 +41,11 @@ def text(world: World, comment: str) -> str:
                     f"    async def {name}({writer.parameters(function)}) -> {writer.result(function)}: ..."
                 )
             else:
-                shown = _shown(str(function)).replace(_shown(function.name), _shown(whole), 1)
+                shown = one_line(str(function)).replace(one_line(function.name), one_line(whole), 1)
                 body.append(f"    # by its name only, with call(): {shown}")
     if not any(line.startswith("    async") for line in body):
         body.append("    ...")
-    said = _shown(comment).replace("\\", "/").replace('"', "'")
+    said = one_line(comment).replace("\\", "/").replace('"', "'")
     imports = list(writer.imports())
     return "\n".join([f'"""{said}"""', "", *imports, "", f"class {class_name(world.name)}(Protocol):", *body])
 
@@ -168,8 +168,3 @@ def _parameter(name: str, position: int) -> str:
     if not made.isidentifier():
         return f"a{position}"
     return f"{made}_" if keyword.iskeyword(made) else made
-
-
-def _shown(name: str) -> str:
-    """Return a text from a module in one line of plain characters."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in name[:200])

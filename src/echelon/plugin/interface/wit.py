@@ -13,7 +13,7 @@ from typing import Final
 
 from echelon.plugin.interface import notation
 from echelon.plugin.interface.notation import Shape
-from echelon.plugin.interface.world import Part, World
+from echelon.plugin.interface.world import Part, World, one_line
 from echelon.runtime.signature import Function
 
 _NUMBERS: Final = {f"i{bits}": f"s{bits}" for bits in (8, 16, 32, 64)}
@@ -53,7 +53,8 @@ def text(world: World, comment: str) -> str:
                 not world.is_component
             ):  # numbers and places in memory: what they stand for is not in the module
                 body += [
-                    f"  // {word}s {_shown(part.name)}.{_shown(str(function))}" for function in part.functions
+                    f"  // {word}s {one_line(part.name)}.{one_line(str(function))}"
+                    for function in part.functions
                 ]
             else:
                 inner = _Scope(part, owners, set()).lines("    ", "")
@@ -63,7 +64,7 @@ def text(world: World, comment: str) -> str:
                     *inner,
                     "  }",
                 ]
-    lines = [f"// {_shown(comment)}", f"package local:{name};", "", f"world {name} {{", *body, "}"]
+    lines = [f"// {one_line(comment)}", f"package local:{name};", "", f"world {name} {{", *body, "}"]
     for package, interfaces in packages.items():
         lines += ["", f"package {package} {{"]
         for interface, part in interfaces.items():
@@ -116,7 +117,7 @@ class _Scope:
         try:
             yield f"{word}{name}: {self._typed(function, name, 0)};"
         except (_Untyped, ValueError) as exc:
-            yield f"// {_shown(str(function))}: there is no WIT for {_shown(str(exc))}"
+            yield f"// {one_line(str(function))}: there is no WIT for {one_line(str(exc))}"
 
     def _typed(self, function: Function, hint: str, first: int) -> str:
         """Return parameters from `first` on, and the result; records in them are named after `hint`."""
@@ -146,7 +147,7 @@ class _Scope:
                     typed = self._typed(function, hint, 0 if static else 1)
                     lines.append(f"{identifier(match[3] or '')}: {static}{typed}")
             except (_Untyped, ValueError) as exc:
-                lines.append(f"// {_shown(str(function))}: there is no WIT for {_shown(str(exc))}")
+                lines.append(f"// {one_line(str(function))}: there is no WIT for {one_line(str(exc))}")
         yield f"resource {identifier(name)}" + (" {" if lines else ";")
         yield from (f"  {line}{'' if line.startswith('//') else ';'}" for line in lines)
         if lines:
@@ -235,9 +236,4 @@ def _unique(name: str, taken: set[str]) -> str:
 def _note(name: str, indent: str, own: str = "") -> Iterable[str]:
     """Return a line of documentation with what something is called in the module, where WIT calls it otherwise."""
     if (own or identifier(name)).removeprefix("%") != name:
-        yield f"{indent}/// {_shown(name)}"
-
-
-def _shown(name: str) -> str:
-    """Return a text from a module in one line of plain characters."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in name[:200])
+        yield f"{indent}/// {one_line(name)}"

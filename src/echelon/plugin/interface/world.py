@@ -59,3 +59,8 @@ def _part(interface: Interface) -> Part:
 def _function(name: str, type_: FunctionType) -> Function:
     params = tuple(Value(str(item), param) for param, item in type_.params)
     return Function(name, params, () if type_.result is None else (Value(str(type_.result)),))
+
+
+def one_line(text: str) -> str:
+    """Return a text from a module as one line of characters that can be shown, of a long one its beginning."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:200])
