@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from echelon.plugin.compilers.python.library.errors import VALUE, fail, said
+from echelon.plugin.compilers.python.library.intrinsics import load8, load32
 from echelon.plugin.compilers.python.library.lists import append, make, reverse
-from echelon.plugin.compilers.python.library.strings import at, part, size
+from echelon.plugin.compilers.python.library.strings import at, part, size, width
 from echelon.plugin.compilers.python.library.text_case import is_white
 from echelon.plugin.compilers.python.library.text_search import search, search_last
 
@@ -59,14 +60,28 @@ def split_spaces(text: int, most: int) -> int:
             return found
         if most == 0:
             break
-        end = start + 1
-        while end < length and not is_white(at(text, end)):
-            end += 1
+        end = word_end(text, start + 1, length)
         append(found, part(text, start, end - start))
         start = end
         most -= 1
     append(found, part(text, start, length - start))
     return found
+
+
+def word_end(text: int, start: int, length: int) -> int:
+    """Return where the next white space is, or the end."""
+    end = start
+    if width(text) == 0:
+        data = load32(text)
+        while end < length:
+            code = load8(data + end)
+            if (code < 33 or code == 0x85 or code == 0xA0) and is_white(code):
+                return end
+            end += 1
+        return end
+    while end < length and not is_white(at(text, end)):
+        end += 1
+    return end
 
 
 def split_lines(text: int) -> int:

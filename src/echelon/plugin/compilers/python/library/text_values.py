@@ -19,7 +19,6 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     load8,
     load32,
     load64,
-    memory_copy,
     shift_right_unsigned,
     store8,
     store16,
@@ -32,6 +31,7 @@ from echelon.plugin.compilers.python.library.strings import (
     at,
     copy,
     from_ascii,
+    move,
     new,
     of_code,
     size,
@@ -164,7 +164,7 @@ def header(data: int, length: int, kind: int) -> int:
 def copy_wide(place: int, kind: int, value: int) -> None:
     """Write a string's characters with a width of at least its own."""
     if width(value) == kind:
-        memory_copy(place, load32(value), size(value) << kind)
+        move(place, load32(value), size(value) << kind)
         return
     index = 0
     while index < size(value):
@@ -192,10 +192,10 @@ def concat_four(first: int, second: int, third: int, fourth: int) -> int:
     c = b + size(third)
     found = new(c + size(fourth), 0)
     data = found + 16
-    memory_copy(data, load32(first), a)
-    memory_copy(data + a, load32(second), b - a)
-    memory_copy(data + b, load32(third), c - b)
-    memory_copy(data + c, load32(fourth), size(fourth))
+    move(data, load32(first), a)
+    move(data + a, load32(second), b - a)
+    move(data + b, load32(third), c - b)
+    move(data + c, load32(fourth), size(fourth))
     return found
 
 
@@ -255,7 +255,7 @@ def from_float(value: float) -> int:
     place = allocate(FLOAT_ROOM)
     end = write_float(value, place)
     found = new(end - place, 0)
-    memory_copy(found + 16, place, end - place)
+    move(found + 16, place, end - place)
     return found
 
 
