@@ -58,6 +58,25 @@ def through_functions(n: int) -> int:
     for i in range(n):
         total += len(words(f"a, b, {i}")[2])
     return total
+
+def into_numbers(n: int) -> list[int]:
+    counts = [0] * 12
+    for i in range(n):
+        text = f"number {i}"
+        counts[len(text) % 12] += len(text.upper())
+        counts[2:5] = counts[4:1:-1]
+    return counts
+
+def appended_numbers(n: int) -> int:
+    found: list[int] = []
+    total = 0
+    for i in range(n):
+        found.append(len(f"{i} and {i * i}"))
+        found[:2] = found[1::-1]
+        if len(found) > 100:
+            total += sum(found)
+            found.clear()
+    return total
 """
 ESCAPES = """
 from dataclasses import dataclass
@@ -66,6 +85,11 @@ from dataclasses import dataclass
 class Box:
     text: str
     items: list[str]
+
+@dataclass
+class Numbers:
+    items: list[float]
+    count: int
 
 def clobber() -> int:
     total = 0
@@ -240,6 +264,75 @@ def tuples(n: int) -> str:
         clobber()
     return f"{pair}"
 
+def numbers(n: int) -> list[int]:
+    found = []
+    for i in range(n):
+        text = "item " + str(i)
+        found.append(len(text) * i)
+        clobber()
+    return found
+
+def newest(n: int) -> list[int]:
+    found = [1]
+    for i in range(n):
+        found.append(i)
+        text = "x" * i
+        found.append(len(text + text))
+    clobber()
+    return found
+
+def inserted(n: int) -> list[int]:
+    found: list[int] = []
+    other = found
+    for i in range(n):
+        other.insert(len(str(i)) % 3, i)
+        found.extend([i, len(f"{i}!")])
+        found[1:1] = [len(str(k)) for k in range(i % 3)]
+        clobber()
+    return found
+
+def turned(n: int) -> list[int]:
+    found = list(range(7))
+    for i in range(n):
+        text = str(i) + "!"
+        found[: i % 7 + 1] = found[i % 7 :: -1]
+        found[len(text) :] = found[2:]
+        found[2:3] = found[:4]
+        del found[40:]
+        clobber()
+    return found
+
+def push(found: list[int], text: str) -> None:
+    for part in text.split():
+        found.append(len(part + "!"))
+
+def pushed(n: int) -> list[int]:
+    found: list[int] = []
+    for i in range(n):
+        push(found, f"a {i} bcd")
+        clobber()
+    return found
+
+def of_an_object(n: int) -> list[float]:
+    held = Numbers([], 0)
+    for i in range(n):
+        held.items.append(len("of " + str(i)) / 4)
+        for k in range(i % 4):
+            held.items.append(float(str(k)))
+        clobber()
+    return held.items
+
+def both(n: int) -> list[int]:
+    found: list[int] = []
+    for i in range(n):
+        fresh = [i]
+        for k in range(i % 9):
+            fresh.append(len(f"{k}:{i}"))
+            found.append(fresh[-1])
+        found[len(found) // 2 : len(found)] = fresh[::-1]
+        clobber()
+    return found
+
 def swap_lists(n: int) -> list[int]:
     row = [1]
     for i in range(n):
@@ -258,10 +351,15 @@ NAMES = [
 ]
 
 
+NAMES_BOUNDED = (
+    "short_strings", "in_a_while", "lists_and_objects", "through_functions", "into_numbers", "appended_numbers",
+)  # fmt: skip
+
+
 async def test_loops_run_in_little_memory(both: Callable[[str], Any], runtime: Runtime) -> None:
     """A hundred thousand turns that allocate run within 256 KiB, with CPython's results."""
     program = await both(BOUNDED)
-    for name in ("short_strings", "in_a_while", "lists_and_objects", "through_functions"):
+    for name in NAMES_BOUNDED:
         await program.same(name, 50)
         expected = program.expected(name, 100_000)
         result = await program.module.run(name, 100_000, limits=Limits(memory="256KiB", time="10s"))
@@ -272,7 +370,7 @@ async def test_loops_run_in_little_memory(both: Callable[[str], Any], runtime: R
 async def test_what_is_still_needed_stays(both: Callable[[str], Any], name: str) -> None:
     """Whatever lets a value out of a turn keeps it: nothing that comes later overwrites it."""
     program = await both(ESCAPES)
-    for count in (0, 1, 2, 40):
+    for count in (0, 1, 2, 40, 300):
         if name == "left" and count < 40:
             continue  # CPython raises UnboundLocalError without a turn, and both end before the break
         await program.same(name, count)

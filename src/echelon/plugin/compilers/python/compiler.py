@@ -35,7 +35,7 @@ from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature, decode, encode
 
 NAME: Final = "python"
-VERSION: Final = "10"
+VERSION: Final = "11"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
     12      the number of the exception that is pending, 0 for none; 16 its message
     24      the top of what is allocated; 28 the end of memory, as far as it is known
     32      where allocation begins; 36 whether a call has ended since
+    40      how often a list has got more room
     64      the 256 strings of one character up to U+00FF: their headers, then their bytes
     STATIC  constants, then what is allocated
 
@@ -24,6 +25,7 @@ TOP: Final = 24
 LIMIT: Final = 28
 BASE: Final = 32
 ENDED: Final = 36
+GROWN: Final = 40
 CHARACTERS: Final = 64
 CHARACTERS_END: Final = CHARACTERS + 256 * 17
 STATIC: Final = CHARACTERS_END

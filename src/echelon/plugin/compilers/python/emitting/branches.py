@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
+from echelon.plugin.compilers.python.emitting.regions import GivesBack
 from echelon.plugin.compilers.python.emitting.scopes import Loop
 from echelon.plugin.compilers.python.emitting.walks import walk
-from echelon.plugin.compilers.python.layout import TOP
+from echelon.plugin.compilers.python.layout import GROWN, TOP
 from echelon.plugin.compilers.python.tree import Expr, ForRange, If, Stmt, Try, While
 from echelon.plugin.compilers.python.types import I32
 
@@ -93,26 +94,37 @@ def _while(out: Emitter, node: While) -> None:
 
 
 def _body(out: Emitter, body: list[Stmt], ends: int) -> None:
-    top = _remember_top(out) if out.gives_back(body) else -1
+    gives = out.gives_back(body)
+    top = -1 if gives is GivesBack.NEVER else _remember(out, TOP)
+    grown = _remember(out, GROWN) if gives is GivesBack.UNGROWN else -1
     continues = out.open(e.BLOCK)
     out.scopes.append(Loop(ends, continues))
     out.statements(body)
     out.scopes.pop()
     out.close()
+    if grown >= 0:
+        out.small(0)
+        out.body += bytes([op.I32_LOAD, 2, GROWN])
+        out.get_local(grown)
+        out.body.append(op.I32_EQ)
+        out.open(e.IF)
+        out.release(I32, grown)
     if top >= 0:
         out.small(0)
         out.get_local(top)
         out.body += bytes([op.I32_STORE, 2, TOP])
         out.release(I32, top)
+    if grown >= 0:
+        out.close()
 
 
-def _remember_top(out: Emitter) -> int:
-    """Leave in a temporary local where allocation goes on."""
+def _remember(out: Emitter, place: int) -> int:
+    """Leave in a temporary local what is at a place in memory."""
     out.small(0)
-    out.body += bytes([op.I32_LOAD, 2, TOP])
-    top = out.temp(I32)
-    out.set_local(top)
-    return top
+    out.body += bytes([op.I32_LOAD, 2, place])
+    held = out.temp(I32)
+    out.set_local(held)
+    return held
 
 
 def _for_range(out: Emitter, node: ForRange) -> None:

@@ -11,7 +11,7 @@ from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.emitting import expressions, integers, objects, statements
 from echelon.plugin.compilers.python.emitting.headers import Headers
-from echelon.plugin.compilers.python.emitting.regions import Regions
+from echelon.plugin.compilers.python.emitting.regions import GivesBack, Regions
 from echelon.plugin.compilers.python.emitting.scopes import Guard, Loop
 from echelon.plugin.compilers.python.encoding import Code, Relocation
 from echelon.plugin.compilers.python.layout import PENDING, TRIES
@@ -80,10 +80,10 @@ class Emitter:
         self.body.append(e.END)
         return self.code
 
-    def gives_back(self, body: list[Stmt]) -> bool:
-        """Tell whether what a turn of a loop allocates is given back at its end."""
+    def gives_back(self, body: list[Stmt]) -> GivesBack:
+        """Tell when what a turn of a loop allocates is given back at its end."""
         if self.function.raw:
-            return False
+            return GivesBack.NEVER
         if self._regions is None:
             self._regions = Regions(self.function)
         return self._regions.gives_back(body)

@@ -1,16 +1,18 @@
 """Loops whose turns leave nothing behind: what a turn allocated is given back at its end.
 
 That is so when no address of what a turn makes can be seen after it. Objects that are there before a turn are not
-changed in it, nor by what it calls; what is changed are objects that the turn itself has made. Variables that hold
-addresses are given a value in every turn before they are read, and are mentioned nowhere else. What leaves the loop
-(`return`, `break`, an exception) gives nothing back. Every operation has to be known here, or the loop keeps what it
-allocates.
+changed in it, nor by what it calls; what is changed are objects that the turn itself has made, and lists of numbers,
+which hold no addresses. Such a list may get more room in a turn, and that turn gives nothing back. Variables that
+hold addresses are given a value in every turn before they are read, and are mentioned nowhere else. What leaves the
+loop (`return`, `break`, an exception) gives nothing back. Every operation has to be known here, or the loop keeps
+what it allocates.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from typing import Final
 
 from echelon.plugin.compilers.python.emitting.walks import Node, parts, walk
@@ -45,6 +47,12 @@ _MAKES: Final = frozenset({"new", "object", "list"})
 _NEW: Final = frozenset(
     {"dicts.new", "dicts.copy", "lists.make", "lists.copy", "lists.concat", "lists.slice", "sets.to_list"}
 )
+_OF_LISTS: Final = frozenset({
+    "lists.assign_back", "lists.assign_slice", "lists.clear", "lists.delete", "lists.delete_slice_step", "lists.extend",
+    "lists.insert", "lists.pop", "lists.pop_last", "lists.remove", "lists.reverse", "lists.set_slice",
+    "lists.set_slice_step",
+})  # fmt: skip
+"""Functions that change the items of their first argument, a list, and how many there are."""
 _READS: Final = frozenset({
     "dicts.copy", "dicts.equal", "dicts.find", "dicts.get_item", "dicts.has", "dicts.hash_float", "dicts.mix",
     "dicts.new", "dicts.next", "dicts.next_entry", "dicts.key_at", "dicts.show", "dicts.size", "dicts.value_at",
@@ -63,6 +71,14 @@ _MOST_CALLED: Final = 200
 """Functions that a loop may reach, for it to be looked at."""
 
 
+class GivesBack(Enum):
+    """When a turn of a loop gives back what it allocated: never, always, or if no list has got more room in it."""
+
+    NEVER = 0
+    ALWAYS = 1
+    UNGROWN = 2
+
+
 class Regions:
     """Looks at the loops of one function, for as long as that is a small part of compiling it."""
 
@@ -73,25 +89,28 @@ class Regions:
         self._left = 20_000 + 20 * len(nodes)
         self._mentions: dict[int, frozenset[Variable]] = {}
 
-    def gives_back(self, body: Sequence[Stmt]) -> bool:
+    def gives_back(self, body: Sequence[Stmt]) -> GivesBack:
         """Tell whether the turns of a loop allocate, and leave nothing of it behind."""
         nodes = list(walk(body))
         held = {node.target for node in nodes if isinstance(node, Let) and _holds_address(node.target)}
         self._left -= len(nodes) * (10 + len(held)) // 10
         if not self._known or self._left < 0:
-            return False
+            return GivesBack.NEVER
         own = _Code(nodes)
         reached = _reached(own)
         if reached is None or not any(code.allocates for code in (own, *reached)):
-            return False
+            return GivesBack.NEVER
         within = Counter(_mentioned(body))
-        return all(
+        gives = all(
             within[variable] == self._counts[variable]
             and not variable.parameter
             and variable.flag is None
             and self._comes_first(body, variable)
             for variable in held | own.changed
         )
+        if not gives:
+            return GivesBack.NEVER
+        return GivesBack.UNGROWN if any(code.grows for code in (own, *reached)) else GivesBack.ALWAYS
 
     def _comes_first(self, nodes: Sequence[Node], variable: Variable) -> bool:
         """Tell whether a variable gets a value before all that mentions it, however often code is run."""
@@ -127,12 +146,16 @@ class _Code:
             node.data for node in nodes if isinstance(node, Expr) and isinstance(node.data, Function)
         }
         self.allocates = any(map(_allocates, nodes))
+        self.grows = False
         self.changed: set[Variable] = set()
         self.is_harmless = not any(isinstance(node, Try) or not _is_known(node) for node in nodes)
+        of_numbers: list[Expr] = []
         values: dict[Variable, list[Expr]] = {}
         for node in nodes:
             if isinstance(node, Let):
                 values.setdefault(node.target, []).append(node.value)
+            elif isinstance(node, Expr) and _changes_numbers(node):
+                of_numbers.append(node)
             elif isinstance(node, Expr) and _changes(node):
                 target = node.args[0] if node.args else None
                 if target is None or target.op != "local":
@@ -141,6 +164,12 @@ class _Code:
                     self.changed.add(target.data)
         if not all(_is_always_new(variable, values) for variable in self.changed):
             self.is_harmless = False
+        for node in of_numbers:
+            target = node.args[0]
+            if target.op == "local" and _is_always_new(target.data, values):
+                self.changed.add(target.data)
+            elif node.op != "set_item":
+                self.grows = True
 
 
 def _reached(code: _Code) -> list[_Code] | None:
@@ -203,6 +232,14 @@ def _changes(node: Expr) -> bool:
     if node.op != "library":
         return node.op in _CHANGES
     return not leaves_as_is(str(node.data))
+
+
+def _changes_numbers(node: Expr) -> bool:
+    """Tell whether what is changed is a list of numbers, and nothing of it but those and its room."""
+    if node.op not in ("append", "set_item") and not (node.op == "library" and node.data in _OF_LISTS):
+        return False
+    kind = find(node.args[0].type)
+    return kind.kind == "list" and find(kind.args[0]).kind in NUMBERS
 
 
 def leaves_as_is(name: str) -> bool:

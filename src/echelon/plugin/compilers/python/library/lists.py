@@ -5,7 +5,7 @@ Items are words of 8 bytes. How two of them compare is a number: -1 as words, -2
 
 from __future__ import annotations
 
-from echelon.plugin.compilers.python.layout import TOP
+from echelon.plugin.compilers.python.layout import GROWN, TOP
 from echelon.plugin.compilers.python.library.errors import INDEX, VALUE, fail, joined, said
 from echelon.plugin.compilers.python.library.intrinsics import (
     allocate,
@@ -86,6 +86,7 @@ def reserve(items: int, count: int) -> None:
     room = load32(items + 8)
     if count <= room:
         return
+    store32(GROWN, load32(GROWN) + 1)
     more = room + (room >> 1) + 8
     if more < count:
         more = count
