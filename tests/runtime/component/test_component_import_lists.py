@@ -23,7 +23,7 @@ MANY = ALL * 40
 def changed(module: Module) -> set[str]:
     """Return the imported functions of a component whose lists cross as memory."""
     loaded = module._ready
-    accepted = loaded.appendix.imports_mark in loaded.type.reserved
+    accepted = loaded.appendix.imports_mark in module.component_type.reserved
     return {name for _, name in loaded.appendix.imports} if accepted else set()
 
 
