@@ -49,9 +49,8 @@ def text(world: World, comment: str) -> str:
                     packages.setdefault(key, {}).setdefault(whole["interface"], part)
             elif not part.name:
                 body += _Scope(part, owners, taken).lines("  ", f"{word} ")
-            elif (
-                not world.is_component
-            ):  # numbers and places in memory: what they stand for is not in the module
+            elif not world.is_component:
+                # numbers and places in memory: what they stand for is not in the module
                 body += [
                     f"  // {word}s {one_line(part.name)}.{one_line(str(function))}"
                     for function in part.functions

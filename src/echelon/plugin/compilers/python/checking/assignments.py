@@ -180,13 +180,14 @@ def _store_slice(scope: Scope, target: ast.Subscript, owner: Expr, value: Expr) 
     step = integer(1) if part.step is None else scope.check_int(part.step)
     items = loops.to_list(scope, value, target, kind)
     bounds, flags = _bounds(scope, part)
-    if step.op == "int" and step.data == 1:
+    is_whole = step.op == "int" and step.data == 1
+    if is_whole:
         assigned = _assign_slice(items, owner, [*bounds, integer(flags)], target.lineno)
         if assigned is not None:
             return [Do(assigned)]
     held, kept = scope.temporary(kind), scope.temporary(items.type)
-    name = "lists.set_slice" if step.op == "int" and step.data == 1 else "lists.set_slice_step"
-    more = () if name == "lists.set_slice" else (step,)
+    name = "lists.set_slice" if is_whole else "lists.set_slice_step"
+    more = () if is_whole else (step,)
     called = library(name, NONE, local(held), *bounds, *more, integer(flags), local(kept), line=target.lineno)
     made: list[Stmt] = [Let(kept, items), Let(held, owner), Do(called)]
     if items.op == "library" and items.data in (

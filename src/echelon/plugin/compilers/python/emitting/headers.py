@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.emitting.regions import KNOWN, leaves_as_is
+from echelon.plugin.compilers.python.emitting.regions import CHANGES_LISTS, KNOWN, leaves_as_is
 from echelon.plugin.compilers.python.emitting.walks import Node, walk
 from echelon.plugin.compilers.python.tree import Expr, ForRange, Function, Let, Try, Variable
 from echelon.plugin.compilers.python.types import I32, I64, find, settle
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 LENGTH: Final = (op.I64_LOAD32_U, 2, 4)
 """How the length of a list, string or bytes is loaded."""
 _INDEXED: Final = frozenset({"item", "item_at", "set_item"})
-_GROWS: Final = frozenset({
-    "lists.append", "lists.assign_back", "lists.assign_slice", "lists.clear", "lists.delete",
-    "lists.delete_slice_step", "lists.drop", "lists.extend", "lists.insert", "lists.pop", "lists.pop_last",
-    "lists.remove", "lists.reverse", "lists.set_slice", "lists.set_slice_step",
-})  # fmt: skip
+_GROWS: Final = CHANGES_LISTS | {"lists.append", "lists.drop"}
 """Functions that change the header of their first argument and of no other."""
 _ASSIGNS: Final = frozenset({"set_item", "set_word", "set_field"})
 _ANY: Final = "any"

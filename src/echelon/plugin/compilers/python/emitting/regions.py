@@ -47,7 +47,7 @@ _MAKES: Final = frozenset({"new", "object", "list"})
 _NEW: Final = frozenset(
     {"dicts.new", "dicts.copy", "lists.make", "lists.copy", "lists.concat", "lists.slice", "sets.to_list"}
 )
-_OF_LISTS: Final = frozenset({
+CHANGES_LISTS: Final = frozenset({
     "lists.assign_back", "lists.assign_slice", "lists.clear", "lists.delete", "lists.delete_slice_step", "lists.extend",
     "lists.insert", "lists.pop", "lists.pop_last", "lists.remove", "lists.reverse", "lists.set_slice",
     "lists.set_slice_step",
@@ -236,7 +236,7 @@ def _changes(node: Expr) -> bool:
 
 def _changes_numbers(node: Expr) -> bool:
     """Tell whether what is changed is a list of numbers, and nothing of it but those and its room."""
-    if node.op not in ("append", "set_item") and not (node.op == "library" and node.data in _OF_LISTS):
+    if node.op not in ("append", "set_item") and not (node.op == "library" and node.data in CHANGES_LISTS):
         return False
     kind = find(node.args[0].type)
     return kind.kind == "list" and find(kind.args[0]).kind in NUMBERS
