@@ -35,7 +35,7 @@ from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature, decode, encode
 
 NAME: Final = "python"
-VERSION: Final = "11"
+VERSION: Final = "12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class _Build:
     def __init__(self, program: Program, library: Library) -> None:
         self._program, self._library = program, library
         self._derivation = Derivation()
-        self.raises, self.cores = library.raises, library.cores
+        self.raises, self.cores, self.piece = library.raises, library.cores, library.piece
 
     def build(self, name: str) -> Translation:
         program = self._program

@@ -11,6 +11,7 @@ import ast
 from typing import Final
 
 from echelon.plugin.compilers.python import opcodes as op
+from echelon.plugin.compilers.python.checking import characters
 from echelon.plugin.compilers.python.tree import (
     Do,
     Expr,
@@ -149,7 +150,7 @@ class Derivation:
         if kind == BOOL or (kind.struct is not None and not kind.struct.compared):
             return wasm(op.I32_EQ, BOOL, left, right)
         if kind == STR:
-            return library("texts.equal", BOOL, left, right)
+            return characters.equal(left, right)
         if kind == BYTES:
             return library("octets.equal", BOOL, left, right)
         if kind.kind == "list":

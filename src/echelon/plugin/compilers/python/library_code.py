@@ -17,7 +17,9 @@ from echelon.plugin.compilers.python.checking.annotations import PLAIN
 from echelon.plugin.compilers.python.checking.checker import CHECKER
 from echelon.plugin.compilers.python.checking.scope import Scope
 from echelon.plugin.compilers.python.checking.source import parse_own, refuse
+from echelon.plugin.compilers.python.emitting import splicing
 from echelon.plugin.compilers.python.emitting.emitter import Emitter
+from echelon.plugin.compilers.python.emitting.splicing import Piece
 from echelon.plugin.compilers.python.encoding import Code
 from echelon.plugin.compilers.python.tree import Expr, Function, Variable
 from echelon.plugin.compilers.python.types import Type
@@ -45,6 +47,8 @@ class Library:
         self._modules: dict[str, tuple[ModuleType, dict[str, ast.FunctionDef]]] = {}
         self._sources: dict[str, _Source] = {}
         self._codes: dict[str, Code] = {}
+        self._pieces: dict[str, Piece | None] = {}
+        self._compiling: set[str] = set()
         self._raises: dict[str, bool] = {}
 
     def cores(self, key: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -95,8 +99,22 @@ class Library:
             source = self._source(key)
             code = self._codes.get(source.key)
             if code is None:
-                code = self._codes[source.key] = self._compile(source)
+                self._compiling.add(source.key)
+                try:
+                    code = self._codes[source.key] = self._compile(source)
+                finally:
+                    self._compiling.discard(source.key)
             return code
+
+    def piece(self, key: str) -> Piece | None:
+        """Return a function that is short enough to be written out where it is called."""
+        with self._lock:
+            source = self._source(key)
+            if source.key in self._compiling:
+                return None
+            if source.key not in self._pieces:
+                self._pieces[source.key] = splicing.piece(self.code(source.key))
+            return self._pieces[source.key]
 
     def _compile(self, source: _Source) -> Code:
         params = [

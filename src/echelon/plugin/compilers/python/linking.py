@@ -92,7 +92,10 @@ class Linker:
 
     def _place(self, kind: str, key: Any) -> None:
         """Put a constant into memory."""
-        if kind == "text":
+        if kind == "text" and len(key) == 1 and ord(key) < 0x100:
+            self._characters = True
+            at = CHARACTERS + 16 * ord(key)
+        elif kind == "text":
             content = _characters(key)
             at = self._reserve(_header(STATIC + len(self._static) + 16, len(key), _width(key)) + content)
         elif kind == "octets":

@@ -4,6 +4,7 @@ An expression has an operation, a type, and expressions that it takes; `data` is
 
     int float bool text octets none      a constant, in `data`
     local                    a variable, in `data`; `bound` the same, after a check that it was assigned
+    held                     a temporary local of the emitter's, its number in `data`
     wasm                     an instruction, its opcode in `data`, of what the arguments leave on the stack
     load store               from and to memory; `data` is (opcode, alignment, offset); store has no value
     add sub mul neg shl      of integers, with a check for overflow; `fits` is set where none is needed
@@ -173,7 +174,6 @@ class Function:
     """Whether an exception raised here may be caught: else it ends the call where it is raised."""
     raises: bool = True
     calls: set[Function] = field(default_factory=set)
-    library: set[str] = field(default_factory=set)
     defaults: dict[str, Expr] = field(default_factory=dict)
     keyword_only: set[str] = field(default_factory=set)
     opened: dict[str, str] = field(default_factory=dict)

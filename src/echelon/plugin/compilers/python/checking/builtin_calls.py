@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.checking import conditions, formats, loops, operators, sorting
+from echelon.plugin.compilers.python.checking import (
+    characters,
+    conditions,
+    formats,
+    loops,
+    operators,
+    sorting,
+)
 from echelon.plugin.compilers.python.checking.scope import Scope, as_float, as_int, bits, from_bits
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import (
@@ -353,12 +360,9 @@ def _bool(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
 
 
 def _ord(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:
-    argument = node.args[0]
-    if isinstance(argument, ast.Subscript) and not isinstance(argument.slice, ast.Slice):
-        value = scope.check(argument.value)
-        if find(value.type) == STR:
-            return library("texts.code_at", INT, value, scope.check_int(argument.slice), line=node.lineno)
-    return library("texts.code", INT, scope.check_as(argument, STR), line=node.lineno)
+    value = scope.check_as(node.args[0], STR)
+    found = characters.code(value)
+    return found or library("texts.code", INT, value, line=node.lineno)
 
 
 def _chr(scope: Scope, node: ast.Call, _expected: Type | None) -> Expr:

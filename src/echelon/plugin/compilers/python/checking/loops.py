@@ -59,10 +59,17 @@ class Iteration:
     """Of a tuple that need not be made when it is unpacked at once: its items."""
 
     range: tuple[Expr, Expr, int] | None = None
+    counter: Variable | None = None
+    """What counts the items from 0, where that is all that the iteration needs to know its place."""
 
 
-def iteration(scope: Scope, node: ast.expr, *, unordered: bool = False) -> Iteration:
-    """Return how an expression is iterated; a set only where its order makes no difference. Raises Refusal."""
+def iteration(
+    scope: Scope, node: ast.expr, *, unordered: bool = False, counter: Variable | None = None
+) -> Iteration:
+    """Return how an expression is iterated; a set only where its order makes no difference. Raises Refusal.
+
+    Where a `counter` is given that somebody else begins and advances, it is used if one of items is needed.
+    """
     if isinstance(node, ast.Call):
         found = of_call(scope, node)
         if found is not None:
@@ -70,10 +77,10 @@ def iteration(scope: Scope, node: ast.expr, *, unordered: bool = False) -> Itera
     value = scope.check(node)
     if unordered and find(value.type).kind == "set" and find(find(value.type).args[0]) != FLOAT:
         value = library("sets.to_list", list_of(find(value.type).args[0]), value)
-    return over(scope, value, node)
+    return over(scope, value, node, counter)
 
 
-def over(scope: Scope, value: Expr, node: ast.AST) -> Iteration:
+def over(scope: Scope, value: Expr, node: ast.AST, counter: Variable | None = None) -> Iteration:
     """Return how a value is iterated."""
     kind = find(value.type)
     if kind.kind == "tuple":
@@ -84,11 +91,12 @@ def over(scope: Scope, value: Expr, node: ast.AST) -> Iteration:
             value,
             lambda held, at: Expr("item_at", kind.args[0], (held, at), None, value.line),
             kind.args[0],
+            counter,
         )
     if kind == STR:
-        return _indexed(scope, value, lambda held, at: library("texts.item_at", STR, held, at), STR)
+        return _indexed(scope, value, lambda held, at: library("texts.item_at", STR, held, at), STR, counter)
     if kind == BYTES:
-        return _indexed(scope, value, lambda held, at: library("octets.item_at", INT, held, at), INT)
+        return _indexed(scope, value, lambda held, at: library("octets.item_at", INT, held, at), INT, counter)
     if kind.kind == "dict":
         return _entries(scope, value, "keys")
     if kind.kind == "set":
@@ -113,11 +121,18 @@ def _tuple_as_list(scope: Scope, value: Expr, node: ast.AST) -> tuple[Type, Expr
     return made, Expr("block", made, (Expr("list", made, items),), [Let(held, value)], value.line)
 
 
-def _indexed(scope: Scope, value: Expr, item: Callable[[Expr, Expr], Expr], kind: Type) -> Iteration:
-    held, at = scope.temporary(value.type, "in"), scope.temporary(INT, "at")
-    setup: list[Stmt] = [Let(held, value), Let(at, integer(0))]
+def _indexed(
+    scope: Scope, value: Expr, item: Callable[[Expr, Expr], Expr], kind: Type, counter: Variable | None
+) -> Iteration:
+    held = scope.temporary(value.type, "in")
+    at = counter or scope.temporary(INT, "at")
+    setup: list[Stmt] = [Let(held, value)]
+    step: list[Stmt] = []
+    if counter is None:
+        setup.append(Let(at, integer(0)))
+        step.append(_advance(at, 1))
     test = wasm(op.I64_LT_S, BOOL, local(at), conditions.length(local(held)))
-    return Iteration(kind, setup, test, item(local(held), local(at)), [_advance(at, 1)])
+    return Iteration(kind, setup, test, item(local(held), local(at)), step, counter=at)
 
 
 def _advance(at: Variable, step: int) -> Stmt:
@@ -192,11 +207,15 @@ def _enumerate(scope: Scope, node: ast.Call) -> Iteration:
         refuse(node, "enumerate() takes something to iterate, and a start")
     inner = iteration(scope, node.args[0])
     first = node.args[1] if len(node.args) > 1 else keywords.get("start")
-    number = scope.temporary(INT, "number")
     start = integer(0) if first is None else scope.check_int(first)
-    setup = [*inner.setup, Let(number, start)]
-    safe = "fits" if start.op == "int" and abs(start.data) < 1 << 62 else None
-    step = [*inner.step, Let(number, Expr("add", INT, (local(number), integer(1)), safe))]
+    setup, step = inner.setup, inner.step
+    if inner.counter is not None and start.op == "int" and start.data == 0:
+        number = inner.counter
+    else:
+        number = scope.temporary(INT, "number")
+        safe = "fits" if start.op == "int" and abs(start.data) < 1 << 62 else None
+        setup = [*setup, Let(number, start)]
+        step = [*step, Let(number, Expr("add", INT, (local(number), integer(1)), safe))]
     kind = tuple_of(INT, inner.kind)
     parts = [local(number), inner.value]
     return Iteration(kind, setup, inner.test, Expr("new", kind, tuple(parts), 16), step, parts)
@@ -208,7 +227,9 @@ def _zip(scope: Scope, node: ast.Call) -> Iteration:
         refuse(node, "zip() takes what to iterate")
     if strict and not (isinstance(strict[0].value, ast.Constant) and strict[0].value.value is False):
         refuse(strict[0], "zip(strict=True) cannot be compiled", "compare the lengths before")
-    inner = [iteration(scope, arg) for arg in node.args]
+    at = scope.temporary(INT, "at")
+    inner = [iteration(scope, arg, counter=at) for arg in node.args]
+    counted = any(part.counter is at for part in inner)
     test = inner[-1].test
     for part in reversed(inner[:-1]):
         test = Expr("and", BOOL, (part.test, test))
@@ -216,11 +237,12 @@ def _zip(scope: Scope, node: ast.Call) -> Iteration:
     values = [part.value for part in inner]
     return Iteration(
         kind,
-        [statement for part in inner for statement in part.setup],
+        [*([Let(at, integer(0))] if counted else []), *(one for part in inner for one in part.setup)],
         test,
         Expr("new", kind, tuple(values), 8 * len(values)),
-        [statement for part in inner for statement in part.step],
+        [*(one for part in inner for one in part.step), *([_advance(at, 1)] if counted else [])],
         values,
+        counter=at if counted else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from echelon.plugin.compilers.python import derived
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.checking import loops, sorting
+from echelon.plugin.compilers.python.checking import characters, loops, sorting
 from echelon.plugin.compilers.python.checking.scope import Scope, bits, from_bits
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.tree import (
@@ -119,7 +119,8 @@ def _plain(
             refuse(node, f"{name}() needs {position + 1} arguments")
         else:
             args.append(text(default) if isinstance(default, str) else integer(int(str(default))))
-    return library(key, result, value, *args, line=node.lineno)
+    found = characters.test(key, value, node.lineno)
+    return found or library(key, result, value, *args, line=node.lineno)
 
 
 def _args(node: ast.Call, least: int, most: int) -> None:

@@ -9,10 +9,11 @@ from typing import Final, Protocol
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.checking.source import refuse
-from echelon.plugin.compilers.python.emitting import expressions, integers, objects, statements
+from echelon.plugin.compilers.python.emitting import expressions, integers, objects, splicing, statements
 from echelon.plugin.compilers.python.emitting.headers import Headers
 from echelon.plugin.compilers.python.emitting.regions import GivesBack, Regions
 from echelon.plugin.compilers.python.emitting.scopes import Guard, Loop
+from echelon.plugin.compilers.python.emitting.splicing import Piece
 from echelon.plugin.compilers.python.encoding import Code, Relocation
 from echelon.plugin.compilers.python.layout import PENDING, TRIES
 from echelon.plugin.compilers.python.tree import Expr, Function, Return, Stmt, Variable
@@ -34,6 +35,10 @@ class World(Protocol):
 
     def cores(self, key: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return what a function of the library takes and returns."""
+        ...
+
+    def piece(self, key: str) -> Piece | None:
+        """Return a function of the library that may be written out where it is called."""
         ...
 
     def expand(self, node: Expr) -> Expr:
@@ -179,8 +184,16 @@ class Emitter:
         if raises and self.function.catchable:
             self.check_pending()
 
-    def call_library(self, name: str) -> None:
-        self.call("library", name, self.world.raises(name))
+    def call_library(self, name: str, *, rare: bool = False) -> None:
+        """Call a function of the library; a short one is written out, but where it is `rare` that it is needed."""
+        raises = self.world.raises(name)
+        piece = None if rare or len(self.body) > splicing.MOST else self.world.piece(name)
+        if piece is None:
+            self.call("library", name, raises)
+            return
+        splicing.splice(self, piece)
+        if raises and self.function.catchable:
+            self.check_pending()
 
     def check_pending(self) -> None:
         """Leave when the call raised."""
@@ -203,7 +216,8 @@ class Emitter:
         if target is not None:
             self.branch(target)
             return
-        self._zero()
+        for core in self.code.results:
+            self.zero(core)
         self.body.append(e.RETURN)
 
     def handler(self) -> int | None:
@@ -212,14 +226,13 @@ class Emitter:
                 return scope.handler
         return None
 
-    def _zero(self) -> None:
-        for core in self.code.results:
-            if core == F64:
-                self.body.append(e.F64_CONST)
-                self.body += bytes(8)
-            else:
-                self.body.append(e.I64_CONST if core == I64 else e.I32_CONST)
-                self.body.append(0)
+    def zero(self, core: int) -> None:
+        if core == F64:
+            self.body.append(e.F64_CONST)
+            self.body += bytes(8)
+        else:
+            self.body.append(e.I64_CONST if core == I64 else e.I32_CONST)
+            self.body.append(0)
 
     def fail_overflow(self) -> None:
         """Raise OverflowError inside an `if` whose condition was the overflow."""

@@ -60,6 +60,10 @@ def _local(out: Emitter, node: Expr) -> None:
     out.get_local(out.index(node.data))
 
 
+def _held(out: Emitter, node: Expr) -> None:
+    out.get_local(node.data)
+
+
 def _bound(out: Emitter, node: Expr) -> None:
     variable: Variable = node.data
     if variable.flag is not None:
@@ -144,7 +148,7 @@ def _library(out: Emitter, node: Expr) -> None:
         out.expression(arg)
         _convert(out, arg.type.core, core)
     out.mark(node.line)
-    out.call_library(node.data)
+    out.call_library(node.data, rare=node.data.startswith("errors."))
     if results and node.type == NONE:
         out.body.append(e.DROP)
     elif results:
@@ -242,6 +246,7 @@ EMIT: Final[dict[str, Callable[[Emitter, Expr], None]]] = {
     "static": _static,
     "none": _none,
     "local": _local,
+    "held": _held,
     "bound": _bound,
     "wasm": _wasm,
     "load": _access,

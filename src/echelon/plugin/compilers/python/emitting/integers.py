@@ -150,7 +150,7 @@ def _mul(out: Emitter, node: Expr) -> None:
     out.otherwise()
     first()
     second()
-    out.call_library("integers.multiply")
+    out.call_library("integers.multiply", rare=True)
     out.close()
     _release(out, mark)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def _allocate(out: Emitter, size: int) -> int:
     """Leave a new object's address in a temporary local."""
     out.constant(size)
-    out.call("library", "memory.allocate", False)
+    out.call_library("memory.allocate")
     out.body.append(op.I32_WRAP)
     at = out.temp(I32)
     out.set_local(at)
@@ -43,7 +43,7 @@ def _object(out: Emitter, node: Expr) -> None:
 
 def _list(out: Emitter, node: Expr) -> None:
     out.constant(len(node.args))
-    out.call("library", "lists.make", False)
+    out.call_library("lists.make")
     out.body.append(op.I32_WRAP)
     if not node.args:
         return
@@ -197,7 +197,7 @@ def _place_within(out: Emitter, length: int, index: Expr, library: str, header: 
     out.open(e.IF)
     out.get_local(position)
     out.get_local(length)
-    out.call_library(library)
+    out.call_library(library, rare=True)
     out.set_local(position)
     out.close()
     out.get_local(position)

@@ -82,8 +82,10 @@ def find(target: int, key: int, hashed: int, equality: int) -> int:
             return -1
         if number != DELETED:
             place = load32(target) + (number - 1) * ENTRY
-            if load32(place + 16) == hashed and same(load64(place), key, equality):
-                return number - 1
+            if load32(place + 16) == hashed:
+                there = load64(place)
+                if there == key or same(there, key, equality):
+                    return number - 1
         at = (at + 1) & (places - 1)
 
 

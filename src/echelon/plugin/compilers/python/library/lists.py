@@ -22,6 +22,7 @@ from echelon.plugin.compilers.python.library.intrinsics import (
 )
 from echelon.plugin.compilers.python.library.slices import slice_size, slice_start, slice_stop
 from echelon.plugin.compilers.python.library.strings import copy as copy_text
+from echelon.plugin.compilers.python.library.strings import move as move_bytes
 from echelon.plugin.compilers.python.library.strings import new as new_text
 from echelon.plugin.compilers.python.library.strings import size as size_of
 from echelon.plugin.compilers.python.library.strings import width
@@ -87,7 +88,7 @@ def reserve(items: int, count: int) -> None:
     if count <= room:
         return
     store32(GROWN, load32(GROWN) + 1)
-    more = room + (room >> 1) + 8
+    more = room * 2 + 8
     if more < count:
         more = count
     data = load32(items)
@@ -560,6 +561,9 @@ def join(separator: int, texts: int) -> int:
     if length > 1:
         total += size_of(separator) * (length - 1)
     found = new_text(total, kind)
+    if kind == 0:
+        join_bytes(found + 16, separator, load32(texts), length)
+        return found
     place = 0
     at = 0
     while at < length:
@@ -571,3 +575,18 @@ def join(separator: int, texts: int) -> int:
         place += size_of(item)
         at += 1
     return found
+
+
+def join_bytes(to: int, separator: int, texts: int, count: int) -> None:
+    """Write strings of one byte for each character, with another between them; `texts` is where their addresses are."""
+    gap = size_of(separator)
+    end = texts + count * 8
+    while texts < end:
+        item = load64(texts)
+        length = size_of(item)
+        move_bytes(to, load32(item), length)
+        to += length
+        texts += 8
+        if gap > 0 and texts < end:
+            move_bytes(to, load32(separator), gap)
+            to += gap

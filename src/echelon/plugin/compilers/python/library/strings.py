@@ -19,6 +19,9 @@ from echelon.plugin.compilers.python.library.intrinsics import (
 GROWABLE = 4
 """Set in the width of a string in a buffer with room behind it; before the buffer is its size, and what is used."""
 
+CHARACTER_TABLE = 256 * 16
+"""Bytes of the headers of the strings of one character up to U+00FF; other strings may be the same character."""
+
 
 def size(text: int) -> int:
     return load32(text + 4)

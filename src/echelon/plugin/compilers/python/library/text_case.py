@@ -8,8 +8,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
-from echelon.plugin.compilers.python.library.intrinsics import Later, load32, size_of, store32
-from echelon.plugin.compilers.python.library.strings import at, new, put, size, width_of
+from echelon.plugin.compilers.python.library.intrinsics import (
+    Later,
+    character_table,
+    less_unsigned,
+    load32,
+    size_of,
+    store32,
+)
+from echelon.plugin.compilers.python.library.strings import CHARACTER_TABLE, at, new, put, size, width_of
 
 _CODES = [*range(0x80, 0xD800), *range(0xE000, 0x34000), *range(0xE0000, 0xE0200)]
 """Every character outside of ASCII that Unicode has given a meaning but for private ones."""
@@ -106,7 +113,7 @@ def in_ranges(table: int, length: int, code: int) -> bool:
     return False
 
 
-def is_white(code: int) -> bool:
+def is_space_code(code: int) -> bool:
     """Tell whether a character is white space."""
     if code < 0x80:
         return code == 32 or 9 <= code <= 13 or 28 <= code <= 31
@@ -117,13 +124,13 @@ def is_white(code: int) -> bool:
     return code == 0x202F or code == 0x205F or code == 0x3000
 
 
-def is_letter(code: int) -> bool:
+def is_alpha_code(code: int) -> bool:
     if code < 0x80:
         return 97 <= (code | 32) <= 122
     return in_ranges(ALPHA + 0, size_of(ALPHA), code)
 
 
-def is_letter_or_digit(code: int) -> bool:
+def is_alnum_code(code: int) -> bool:
     if code < 0x80:
         return 97 <= (code | 32) <= 122 or 48 <= code <= 57
     return in_ranges(ALNUM + 0, size_of(ALNUM), code)
@@ -175,24 +182,45 @@ def is_title_code(code: int) -> bool:
 
 
 def is_alpha(text: int) -> bool:
+    place = text - character_table()
+    if less_unsigned(place, CHARACTER_TABLE):
+        return is_alpha_code(place >> 4)
+    return are_alpha(text)
+
+
+def are_alpha(text: int) -> bool:
     index = 0
     while index < size(text):
-        if not is_letter(at(text, index)):
+        if not is_alpha_code(at(text, index)):
             return False
         index += 1
     return index > 0
 
 
 def is_alnum(text: int) -> bool:
+    place = text - character_table()
+    if less_unsigned(place, CHARACTER_TABLE):
+        return is_alnum_code(place >> 4)
+    return are_alnum(text)
+
+
+def are_alnum(text: int) -> bool:
     index = 0
     while index < size(text):
-        if not is_letter_or_digit(at(text, index)):
+        if not is_alnum_code(at(text, index)):
             return False
         index += 1
     return index > 0
 
 
 def is_digit(text: int) -> bool:
+    place = text - character_table()
+    if less_unsigned(place, CHARACTER_TABLE):
+        return is_digit_code(place >> 4)
+    return are_digits(text)
+
+
+def are_digits(text: int) -> bool:
     index = 0
     while index < size(text):
         if not is_digit_code(at(text, index)):
@@ -220,9 +248,16 @@ def is_numeric(text: int) -> bool:
 
 
 def is_space(text: int) -> bool:
+    place = text - character_table()
+    if less_unsigned(place, CHARACTER_TABLE):
+        return is_space_code(place >> 4)
+    return are_spaces(text)
+
+
+def are_spaces(text: int) -> bool:
     index = 0
     while index < size(text):
-        if not is_white(at(text, index)):
+        if not is_space_code(at(text, index)):
             return False
         index += 1
     return index > 0

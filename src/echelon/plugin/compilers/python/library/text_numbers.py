@@ -13,7 +13,7 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     text,
 )
 from echelon.plugin.compilers.python.library.strings import at, size
-from echelon.plugin.compilers.python.library.text_case import is_decimal_code, is_white
+from echelon.plugin.compilers.python.library.text_case import is_decimal_code, is_space_code
 from echelon.plugin.compilers.python.library.text_layout import quote
 from echelon.plugin.compilers.python.library.text_values import from_int
 
@@ -31,9 +31,9 @@ def trimmed_ascii(value: int, place: int) -> int:
     """
     start = 0
     end = size(value)
-    while start < end and is_white(at(value, start)):
+    while start < end and is_space_code(at(value, start)):
         start += 1
-    while start < end and is_white(at(value, end - 1)):
+    while start < end and is_space_code(at(value, end - 1)):
         end -= 1
     while start < end:
         code = at(value, start)

@@ -6,7 +6,7 @@ from echelon.plugin.compilers.python.library.errors import VALUE, fail, said
 from echelon.plugin.compilers.python.library.intrinsics import load8, load32
 from echelon.plugin.compilers.python.library.lists import append, make, reverse
 from echelon.plugin.compilers.python.library.strings import at, part, size, width
-from echelon.plugin.compilers.python.library.text_case import is_white
+from echelon.plugin.compilers.python.library.text_case import is_space_code
 from echelon.plugin.compilers.python.library.text_search import search, search_last
 
 _NONE = ""
@@ -54,8 +54,7 @@ def split_spaces(text: int, most: int) -> int:
     length = size(text)
     start = 0
     while True:
-        while start < length and is_white(at(text, start)):
-            start += 1
+        start = word_start(text, start, length)
         if start >= length:
             return found
         if most == 0:
@@ -68,6 +67,21 @@ def split_spaces(text: int, most: int) -> int:
     return found
 
 
+def word_start(text: int, start: int, length: int) -> int:
+    """Return where the next character is that is no white space, or the end."""
+    if width(text) == 0:
+        data = load32(text)
+        while start < length:
+            code = load8(data + start)
+            if (33 <= code < 0x80) or not is_space_code(code):
+                return start
+            start += 1
+        return start
+    while start < length and is_space_code(at(text, start)):
+        start += 1
+    return start
+
+
 def word_end(text: int, start: int, length: int) -> int:
     """Return where the next white space is, or the end."""
     end = start
@@ -75,11 +89,11 @@ def word_end(text: int, start: int, length: int) -> int:
         data = load32(text)
         while end < length:
             code = load8(data + end)
-            if (code < 33 or code == 0x85 or code == 0xA0) and is_white(code):
+            if (code < 33 or code == 0x85 or code == 0xA0) and is_space_code(code):
                 return end
             end += 1
         return end
-    while end < length and not is_white(at(text, end)):
+    while end < length and not is_space_code(at(text, end)):
         end += 1
     return end
 
@@ -111,10 +125,10 @@ def strip_spaces(text: int, which: int) -> int:
     start = 0
     end = size(text)
     if which & 1 != 0:
-        while start < end and is_white(at(text, start)):
+        while start < end and is_space_code(at(text, start)):
             start += 1
     if which & 2 != 0:
-        while start < end and is_white(at(text, end - 1)):
+        while start < end and is_space_code(at(text, end - 1)):
             end -= 1
     return part(text, start, end - start)
 

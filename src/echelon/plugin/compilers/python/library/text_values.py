@@ -15,7 +15,9 @@ from echelon.plugin.compilers.python.library.float_text import FLOAT_ROOM, write
 from echelon.plugin.compilers.python.library.int_text import INT_ROOM, write_base, write_int
 from echelon.plugin.compilers.python.library.intrinsics import (
     allocate,
+    character_table,
     clz,
+    less_unsigned,
     load8,
     load32,
     load64,
@@ -27,6 +29,7 @@ from echelon.plugin.compilers.python.library.intrinsics import (
     wrap,
 )
 from echelon.plugin.compilers.python.library.strings import (
+    CHARACTER_TABLE,
     GROWABLE,
     at,
     copy,
@@ -53,6 +56,21 @@ _ROOM = 8
 def equal(left: int, right: int) -> bool:
     if left == right:
         return True
+    table = character_table()
+    if less_unsigned(left - table, CHARACTER_TABLE) and less_unsigned(right - table, CHARACTER_TABLE):
+        return False
+    return same_characters(left, right)
+
+
+def is_character(value: int, code: int) -> bool:
+    """Tell whether a string is one character."""
+    place = value - character_table()
+    if less_unsigned(place, CHARACTER_TABLE):
+        return place == code * 16
+    return size(value) == 1 and at(value, 0) == code
+
+
+def same_characters(left: int, right: int) -> bool:
     length = size(left)
     if length != size(right):
         return False
@@ -106,9 +124,11 @@ def hash_of(value: int) -> int:
     while place + 8 <= end:
         found = mixed(found ^ load64(place))
         place += 8
-    while place < end:
-        found = mixed(found ^ load8(place))
-        place += 1
+    left = end - place
+    if left >= 4:
+        found = mixed(found ^ (load32(place) | load32(end - 4) << 32))
+    elif left > 0:
+        found = mixed(found ^ (load8(place) | load8(place + (left >> 1)) << 8 | load8(end - 1) << 16))
     found = (found ^ shift_right_unsigned(found, 32)) & 0xFFFF_FFFF
     if found == 0:
         found = 1
@@ -141,6 +161,10 @@ def concat(left: int, right: int) -> int:
         kind = width(right)
     if first < 64 or second > first:
         found = new(first + second, kind)
+        if kind == 0:
+            move(found + 16, load32(left), first)
+            move(found + 16 + first, load32(right), second)
+            return found
         copy(found, 0, left, 0, first)
         copy(found, first, right, 0, second)
         return found

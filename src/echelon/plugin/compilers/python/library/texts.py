@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from echelon.plugin.compilers.python.library.lists import join as join
 from echelon.plugin.compilers.python.library.octets import encode as encode
+from echelon.plugin.compilers.python.library.strings import at as at
 from echelon.plugin.compilers.python.library.text_case import capitalize as capitalize
 from echelon.plugin.compilers.python.library.text_case import is_alnum as is_alnum
+from echelon.plugin.compilers.python.library.text_case import is_alnum_code as is_alnum_code
 from echelon.plugin.compilers.python.library.text_case import is_alpha as is_alpha
+from echelon.plugin.compilers.python.library.text_case import is_alpha_code as is_alpha_code
 from echelon.plugin.compilers.python.library.text_case import is_ascii as is_ascii
 from echelon.plugin.compilers.python.library.text_case import is_decimal as is_decimal
+from echelon.plugin.compilers.python.library.text_case import is_decimal_code as is_decimal_code
 from echelon.plugin.compilers.python.library.text_case import is_digit as is_digit
+from echelon.plugin.compilers.python.library.text_case import is_digit_code as is_digit_code
 from echelon.plugin.compilers.python.library.text_case import is_lower as is_lower
 from echelon.plugin.compilers.python.library.text_case import is_numeric as is_numeric
+from echelon.plugin.compilers.python.library.text_case import is_numeric_code as is_numeric_code
 from echelon.plugin.compilers.python.library.text_case import is_printable as is_printable
+from echelon.plugin.compilers.python.library.text_case import is_printable_code as is_printable_code
 from echelon.plugin.compilers.python.library.text_case import is_space as is_space
+from echelon.plugin.compilers.python.library.text_case import is_space_code as is_space_code
 from echelon.plugin.compilers.python.library.text_case import is_title as is_title
 from echelon.plugin.compilers.python.library.text_case import is_upper as is_upper
 from echelon.plugin.compilers.python.library.text_case import lower as lower
@@ -59,5 +67,6 @@ from echelon.plugin.compilers.python.library.text_values import from_float as fr
 from echelon.plugin.compilers.python.library.text_values import from_int as from_int
 from echelon.plugin.compilers.python.library.text_values import hash_of as hash_of
 from echelon.plugin.compilers.python.library.text_values import in_base as in_base
+from echelon.plugin.compilers.python.library.text_values import is_character as is_character
 from echelon.plugin.compilers.python.library.text_values import item as item
 from echelon.plugin.compilers.python.library.text_values import item_at as item_at
