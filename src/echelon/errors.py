@@ -39,14 +39,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from echelon.runtime.result import Outcome
 
 
 class EchelonError(Exception):
-    """The root of every error Echelon raises on purpose."""
+    """The root of every error Echelon raises on purpose; each can be sent to another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[EchelonError], args: tuple[Any, ...], state: dict[str, Any]) -> EchelonError:
+    """Make an error again without its constructor, whose parameters are not what `args` holds."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(EchelonError):

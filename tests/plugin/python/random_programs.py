@@ -1,8 +1,9 @@
 """Random programs of typed Python: each is well-typed as a rule, ends, and stays small.
 
 A module is a few classes and many functions. A function has a local of each type, statements that change them, and
-returns one of them or all of them as text; it may call one function written before it. What grows is cut, what loops
-has few rounds, and integers may pass 64 bits.
+returns one of them or several as text; it may call one function written before it. What grows is cut, what loops has
+few rounds, and integers may pass 64 bits. Most random statements raise sooner or later: a function that is guarded
+catches that and goes on, and returns all of its locals.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final
@@ -55,7 +57,15 @@ LOCALS: Final = {
     "tuple[int, str]": ("h",),
     "Item": ("k",),
     "int | None": ("o",),
+    "list[bool]": ("bb",),
+    "list[list[int]]": ("vv",),
+    "list[tuple[str, int]]": ("hh",),
+    "dict[str, list[int]]": ("dv",),
+    "set[str]": ("qs",),
+    "str | None": ("so",),
 }
+UNORDERED: Final = ("q", "qs")
+"""Locals that are shown sorted."""
 INTS: Final = (
     0, 1, 2, 3, 5, 7, 10, 64, 255, -1, -2, -7, 1000, 2**31, 2**32 - 1, -(2**31), 2**53, 2**62, 2**63 - 1, -(2**63) + 1,
 )  # fmt: skip
@@ -227,6 +237,18 @@ class Writer:
                 return f'Item("{random.choice(TEXTS)}", {random.randrange(-3, 9)})'
             case "int | None":
                 return random.choice(("None", "3", "0"))
+            case "str | None":
+                return random.choice(("None", '"é"', '""'))
+            case "list[bool]":
+                return random.choice(("[True, False]", "[False] * 5", "[p, not p, True]"))
+            case "list[list[int]]":
+                return random.choice(("[[1, 2], [3]]", "[[0] * 3 for _ in range(2)]", "[[5, -1, 4]]"))
+            case "list[tuple[str, int]]":
+                return random.choice(('[("a", 1), ("é", -2)]', '[("b", 0)]'))
+            case "dict[str, list[int]]":
+                return random.choice(('{"a": [1, 2]}', '{"": [], "é": [3]}'))
+            case "set[str]":
+                return random.choice(('{"a", "b"}', '{"é"}'))
         raise AssertionError(kind)
 
     def fresh(self) -> str:
@@ -252,6 +274,7 @@ class Writer:
 
     def _function(self, name: str) -> str:
         self._begin(may_call=True)
+        guarded = self.random.random() < 0.6
         scope, self._scope = (
             self._scope,
             {"int": ["n", "m"], "float": ["z"], "bool": ["p"], "str": ["a", "c"], "list[int]": ["r"]},
@@ -260,18 +283,21 @@ class Writer:
             for local in names:
                 if local not in "nmzpacro":
                     annotation = f": {kind}" if self.random.random() < 0.2 or kind not in self._scope else ""
-                    self.say(f"{local}{annotation} = {self.expr(kind, 1)}")
+                    self.say(f"{local}{annotation} = {self.expr(kind, 0 if guarded else 1)}")
                     self._scope.setdefault(kind, []).append(local)
         self._scope = scope
-        for _ in range(self.random.randrange(1, 6)):
-            self.statement(2)
+        if guarded:
+            for _ in range(self.random.randrange(4, 10)):
+                self._guarded()
+        else:
+            for _ in range(self.random.randrange(1, 6)):
+                self.statement(2)
         result = self.random.choice(RESULTS)
-        if result == "str" or self.random.random() < 0.5:
+        if guarded or result == "str" or self.random.random() < 0.5:
             result = "str"
-            shown = self.random.sample(
-                [local for names in LOCALS.values() for local in names if local != "q"], 6
-            )
-            self.say(f'return f"{" ".join(f"{{{local}}}" for local in shown)} {{sorted(q)}}"')
+            shown = [local for names in LOCALS.values() for local in names if local not in UNORDERED]
+            shown = shown if guarded else self.random.sample(shown, 6)
+            self.say(f'return f"{" ".join(f"{{{local}}}" for local in shown)} {{sorted(q)}} {{sorted(qs)}}"')
         else:
             self.say(f"return {self.expr(result)}")
         self.written.append((name, result))
@@ -333,7 +359,7 @@ class Writer:
                 self.say(f"{target} = {self.random.choice(fitting)}({self.arguments()})")
                 return
         value = self.expr(kind)
-        if kind in ("str", "bytes", "list[int]", "list[str]"):
+        if kind in ("str", "bytes") or kind.startswith("list"):
             value = f"({value})[:{self.random.randrange(6, 14)}]"
         self.say(f"{target} = {value}")
 
@@ -374,7 +400,7 @@ class Writer:
             f"del {v}[{self._index()}]",
             f"i = {v}.pop({self.pick('', self._index())})",
             f"{v}.remove({integer})",
-            f"{v}[{self._slice()}] = ({self.expr('list[int]', 1)})[:4]",
+            f"if len({v}) < 9: {v}[{self._slice()}] = ({self.expr('list[int]', 1)})[:4]",
             f"l.append(({text})[:3])",
         ]
         choices += [
@@ -386,6 +412,32 @@ class Writer:
             f"{d}.update({{'a': {integer}}})",
         ]
         choices += [f"{e}[({integer}) % 5] = ({text})[:4]", f"s = {e}[({integer}) % 5]"]
+        number, flag = self._leaf("int"), self.expr("bool", 1)
+        choices += [
+            f"if len({v}) < 9: {v}[{self._slice()}] = {v}[{self._slice()}]",
+            f"if len({v}) < 9: {v}[{self._slice()}] = {v}[::-1][:4]",
+            f"{v}[{self._slice()}:2] = ({self.expr('list[int]', 1)})[:2]",
+            f"del {v}[{self._slice()}]",
+            f"if len({v}) < 6: {v} += [{number}]",
+            f"bb[{self._index()}] = {flag}",
+            f"if len(bb) < 9: bb.append({flag})",
+            f"if len(bb) < 9: bb.insert({number}, {flag})",
+            f"if len(bb) < 8: bb[{self._slice()}] = [{flag}, True]",
+            f"b = bb.pop({self.pick('', self._index())})",
+            f"bb.{self.pick('reverse', 'sort', 'clear')}()",
+            f"del bb[{self._index()}]",
+            f"vv[{self._index()}][{self._index()}] = {number}",
+            f"vv[{self._index()}] = ({self.expr('list[int]', 1)})[:4]",
+            f"if len(vv[-1]) < 5: vv[-1].append({number})",
+            f"vv.{self.pick('reverse', 'sort')}()",
+            f"hh.sort({self.pick('', 'key=lambda g: g[1]', 'reverse=True', 'key=lambda g: (-g[1], g[0])')})",
+            f"if len(hh) < 6: hh.append((({text})[:3], {number}))",
+            f"if len(dv) < 6: dv.setdefault(({text})[:3], []).append({number})",
+            f"dv[({text})[:3]] = ({self.expr('list[int]', 1)})[:3]",
+            f"qs.{self.pick('add', 'discard', 'remove')}(({text})[:3])",
+            "l.pop()",
+            f"so = {self.pick('None', 's', 't[:3]')}",
+        ]
         self.say(self.random.choice(choices))
 
     def _index(self) -> str:
@@ -402,12 +454,18 @@ class Writer:
             self.pick(
                 "i, j = j, i",
                 "i, s = h",
+                "(i, s), x = h, y",
+                "s, i = hh[0]",
+                "i, j = vv[0]",
+                "i = j = n",
+                "if so is not None: s = so.upper()[:9]",
+                "if (g := len(t)) > 2: i = g",
                 f"i, j = divmod({self.expr('int', 1)}, {self._leaf('int')})",
                 f"s, t = t, ({self.expr('str', 1)})[:8]",
                 f"x, y = y, {self.expr('float', 1)}",
                 f"h = (i, {self._leaf('str')})",
                 f'assert {self.expr("bool", 1)}, f"not {{{self.name("int")}}}"',
-                f"print({self._leaf('str')}, {self._leaf('int')}, {self._leaf('float')})",
+                f"print(({self._leaf('str')})[:9], {self._leaf('int')}, {self._leaf('float')})",
             )
         )
 
@@ -440,6 +498,16 @@ class Writer:
                 (f"for {g} in reversed(r[:5])", {g: "int"}),
                 (f"for {g}, {h} in list({table}.items())", {g: "str", h: "int"}),
                 (f"for {g} in sorted(e)", {g: "int"}),
+                (f"for {g}, {h} in hh[:4]", {g: "str", h: "int"}),
+                (f"for {g}, ({h}, _) in enumerate(zip(w[:9], r[:9]))", {g: "int", h: "int"}),
+                (f"for {g}, {h} in zip(range(5), {text})", {g: "int", h: "str"}),
+                (f"for {g}, {h} in zip(s, v)", {g: "str", h: "int"}),
+                (f"for {g} in bb[:6]", {g: "bool"}),
+                (f"for {g}, {h} in enumerate(bb)", {g: "int", h: "bool"}),
+                (f"for {g} in vv[:4]", {g: "list[int]"}),
+                (f"for {g}, {h} in sorted(dv.items())", {g: "str", h: "list[int]"}),
+                (f"for {g} in sorted(qs)", {g: "str"}),
+                (f"for {g} in u", {g: "int"}),
             ]
         )
         self.say(head + ":")
@@ -484,6 +552,15 @@ class Writer:
         if self.random.random() < 0.3:
             self.say("finally:")
             self.block(depth)
+
+    def _guarded(self) -> None:
+        self.say("try:")
+        self._indent += 1
+        self.statement(2)
+        self._indent -= 1
+        g = self.fresh()
+        self.say(f"except Exception as {g}:")
+        self.say(f'    t = f"{{{g}}}{{t}}"[:40]')
 
     def _guarded_raise(self, depth: int) -> None:
         error = self.random.choice(ERRORS)
@@ -558,7 +635,13 @@ _TEMPLATES: Final = {
         max(«list[int]», default=«int.») ;; «Item.».count ;; «tuple[int, str].»[0] ;; «bytes»[«index»]
         (o if o is not None else «int») ;; math.floor(«float») ;; math.ceil(«float») ;; math.gcd(«int», «int»)
         math.isqrt(«int») ;; divmod(«int», «int»)[1] ;; «int» and «int» ;; «int» or «int» ;; int(«str!», 16)
-        math.trunc(«float»)
+        math.trunc(«float») ;; ord(«str»[«index»]) ;; sum(«list[bool]») ;; «list[bool]».count(«bool»)
+        len(«list[list[int]]») ;; «list[list[int]].»[«index»][«index»] ;; «list[tuple[str, int]].»[«index»][1]
+        «str».rfind(«str.») ;; «str».rindex(«str.») ;; «dict[str, list[int]].»[«str.»][«index»]
+        len(«set[str].») ;; «list[bool]».index(«bool») ;; sum(g * h for g, h in zip(«list[int]», «list[int].»))
+        sum(len(g) for g in «list[list[int]].») ;; max(«tuple[int, str]»[0], «int»)
+        sum(1 for g in «str» if g == 'a') ;; len(set(«list[int]»)) ;; sum(ord(g) for g in «str»)
+        min(«list[list[int]]»)[0]
     """,
     "float": """
         «float» + «float» ;; «float» - «int» ;; «int» * «float» ;; «float» / «float» ;; «int» / «int»
@@ -566,7 +649,8 @@ _TEMPLATES: Final = {
         round(«float», «int.» % 5) ;; math.sqrt(«float») ;; math.floor(«float.») / 2 ;; min(«float», «float.»)
         max(«float», «float.») ;; «float» if «bool» else «float» ;; math.sin(«float») ;; math.exp(«float»)
         math.log(«float») ;; math.hypot(«float», «float») ;; sum(«list[float]», 0.0) ;; «Item.».total(«float»)
-        «float» ** 2 ;; math.fabs(«float») ;; math.fmod(«float», «float») ;; math.copysign(«float», «float»)
+        «float» ** 2 ;; math.fabs(«float») ;; math.fmod(«float», «float»)
+        math.copysign(«float», 1 / («int.» % 5 - 2.5))
     """,
     "bool": """
         «int» < «int» ;; «int» == «int» ;; «float» >= «float» ;; «int» < «float» ;; «str» == «str»
@@ -577,7 +661,16 @@ _TEMPLATES: Final = {
         «str».isdigit() ;; «str».startswith(«str.») ;; «str».isalpha() ;; «str».isupper() ;; bool(«str»)
         bool(«list[int]») ;; any(«list[int]») ;; all(«list[int]») ;; math.isnan(«float») ;; «bytes» == «bytes»
         «dict[str, int]» == «dict[str, int]» ;; «set[int]» <= «set[int]» ;; «bool» if «bool» else «bool»
-        «float» == «int» ;; «bool» == «bool» ;; «bool» ^ «bool»
+        «float» == «int» ;; «bool» == «bool» ;; «bool» ^ «bool» ;; «str»[«index»] == 'a'
+        «str»[«index»] != «str»[«index»] ;; «str»[«index»].isdigit() ;; «str»[«index»].isalpha()
+        «str»[«index»].isspace() ;; «str.» == 'é' ;; '日' == «str.» ;; «str»[«index»] in «str.»
+        «str».isspace() ;; «str».isalnum() ;; «str».isnumeric() ;; «str».isdecimal() ;; «str».isprintable()
+        «str».endswith(«str.») ;; «str».istitle() ;; «list[bool]»[«index»] ;; «bool» in «list[bool]»
+        «list[bool]» == «list[bool]» ;; «list[list[int]]» == «list[list[int]]» ;; all(«list[bool]»)
+        any(«list[bool]») ;; «list[int]» in «list[list[int]].» ;; «str» in «set[str].» ;; «str | None.» is None
+        «str | None.» == «str.» ;; bool(«list[list[int]].») ;; any(g == «str.» for g in «str»)
+        all(g > 0 for g in «list[int]») ;; «dict[str, list[int]]» == «dict[str, list[int]]»
+        «set[str]» == «set[str]» ;; «list[tuple[str, int]]» < «list[tuple[str, int]]» ;; max(«list[bool]»)
     """,
     "str": """
         «str» + «str» ;; «str» * («int.» % 4) ;; «str»[«slice»] ;; «str»[«index»] ;; «str»[::-1]
@@ -592,7 +685,13 @@ _TEMPLATES: Final = {
         max(«str», «str.») ;; min(«list[str]») ;; «Item.».name ;; «Item.».label ;; «tuple[int, str].»[1]
         «str».capitalize() ;; «str» or «str» ;; «str».swapcase() ;; «str».lstrip(«str.»)
         «str».partition(«str»)[2] ;; str(o) ;; '{}'.join(«list[str]») ;; str(sorted(«set[int]»))
-        «bytes».hex() ;; «bytes».decode()
+        «bytes».hex() ;; «bytes».decode() ;; repr(«list[bool]») ;; str(«list[list[int]]»)
+        str(«list[tuple[str, int]].») ;; str(«dict[str, list[int]].») ;; str(«str | None.»)
+        «str».rjust(«int.» % 9, '-') ;; «str».ljust(«int.» % 9) ;; «str».removeprefix(«str.») ;; «str».rstrip()
+        «str».removesuffix(«str.») ;; «str».replace(«str.», «str.», «int.» % 3) ;; «str».rpartition(«str»)[0]
+        «list[tuple[str, int]].»[«index»][0] ;; ' '.join(sorted(«set[str]»))
+        chr(ord(«str»[«index»]) + 1) ;; ''.join(g for g in «str» if g != 'a') ;; ''.join(reversed(«str»))
+        '-'.join(sorted(«dict[str, list[int]]»)) ;; '%'.join([g + h for g, h in zip(«str», «str»)])
     """,
     "bytes": """
         «bytes» + «bytes» ;; «bytes»[«slice»] ;; «str».encode() ;; «bytes» * («int.» % 3)
@@ -604,6 +703,10 @@ _TEMPLATES: Final = {
         «list[int]» * («int.» % 3) ;; list(«dict[str, int].».values()) ;; list(«bytes»)
         [*«list[int]», «int.»] ;; «list[int]» if «bool» else «list[int]»
         sorted(«list[int]», key=lambda g: (g % 3, g)) ;; list(reversed(«list[int]»)) ;; «list[int]».copy()
+        «list[int]»[«slice»:-1] ;; [h for g in «list[list[int]]» for h in g] ;; «list[list[int]].»[«index»]
+        [g for g, h in zip(«list[int]», «list[bool].») if h] ;; «dict[str, list[int]]».get(«str.», «list[int].»)
+        [i for i, g in enumerate(«str») if g == 'a'] ;; [ord(g) for g in «str»[:5]]
+        [len(g) for g in «list[str]»]
     """,
     "list[str]": """
         «str».split() ;; «str».split(',') ;; sorted(«list[str]») ;; list(«str») ;; [«str», «str.»]
@@ -613,6 +716,34 @@ _TEMPLATES: Final = {
     "list[float]": """
         [«float», «float.»] ;; [float(g) for g in «list[int]»[:4]] ;; sorted(«list[float]»)
         [g / 2 for g in «list[int]»[:4]]
+    """,
+    "list[bool]": """
+        «list[bool]» + «list[bool].» ;; «list[bool]»[«slice»] ;; [«bool», «bool.»]
+        [g > 1 for g in «list[int]»[:5]] ;; sorted(«list[bool]») ;; «list[bool]»[::-1] ;; [False] * («int.» % 6)
+        «list[bool]» * («int.» % 3) ;; list(reversed(«list[bool]»)) ;; [not g for g in «list[bool]»]
+        «list[bool]».copy() ;; [g == 'a' for g in «str»[:4]]
+    """,
+    "list[list[int]]": """
+        [«list[int]», «list[int].»] ;; [g[:2] for g in «list[list[int]].»] ;; sorted(«list[list[int]]»)
+        «list[list[int]]»[«slice»] ;; [[g, g * 2] for g in «list[int]»[:3]]
+        [list(g) for g in zip(«list[int]», «list[int]»)] ;; «list[list[int]].» + [[1]]
+    """,
+    "list[tuple[str, int]]": """
+        [(«str»[:3], «int»), («str.», «int.»)] ;; list(zip(«list[str]», «list[int]»))
+        sorted(«list[tuple[str, int]]») ;; sorted(«dict[str, int].».items())
+        [(g, len(g)) for g in «list[str]»] ;; «list[tuple[str, int]]»[«slice»]
+        [(h, g) for g, h in enumerate(«str»[:4])]
+    """,
+    "dict[str, list[int]]": """
+        {«str.»: «list[int]»[:4]} ;; {g: [h] for g, h in «list[tuple[str, int]]»}
+        «dict[str, list[int]]».copy() ;; {g: [i, len(g)] for i, g in enumerate(«list[str]»)}
+    """,
+    "set[str]": """
+        set(«str») ;; set(«list[str]») ;; «set[str]» | «set[str].» ;; {g[:2] for g in «list[str]»}
+        «set[str]» - «set[str].» ;; set(«dict[str, int].»)
+    """,
+    "str | None": """
+        «str»[:4] if «bool» else None ;; None if «bool» else «str.»
     """,
     "dict[str, int]": """
         {«str.»: «int», «str.»: «int.»} ;; dict(zip(«list[str]», «list[int]»)) ;; «dict[str, int]».copy()
@@ -655,7 +786,9 @@ def sixty_four_bits(source: str) -> dict[str, Any]:
     sys.modules["program"] = module  # where dataclasses look for what annotations name
     names = vars(module)
     names.update(bounded=bounded, sum=_sum)
-    exec(compile(tree, "program.py", "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of `"" is None`
+        exec(compile(tree, "program.py", "exec"), names)
     return names
 
 
@@ -693,6 +826,9 @@ class _Bounding(ast.NodeTransformer):
         return ast.Call(ast.Name("bounded", ast.Load()), [node], [])
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        """Make a plain assignment of it: what is too large is never assigned."""
+        """Make a plain assignment of it: what is too large is never assigned. A list is added to in place."""
+        if isinstance(node.value, ast.List):
+            self.generic_visit(node)
+            return node
         read = ast.parse(ast.unparse(node.target), mode="eval").body
         return self.visit(ast.Assign([node.target], ast.BinOp(read, node.op, node.value)))

@@ -10,13 +10,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, seed, settings, strategies
 from random_programs import HEADER, Writer, sixty_four_bits
 
-from echelon.errors import Trap
+from echelon.errors import GuestError, Trap
 from echelon.plugin.compilers.python.compiler import Translation, translate
 from echelon.runtime import binary, signature
 from echelon.runtime.core import Runtime
@@ -24,9 +26,9 @@ from echelon.runtime.limits import Limits
 
 pytestmark = pytest.mark.timeout(900)
 
-MODULES = int(os.environ.get("ECHELON_FUZZ_ROUNDS", "0")) // 40 or 263
-"""Of 40 programs each."""
-FUNCTIONS = 40
+ROUNDS = int(os.environ.get("ECHELON_FUZZ_ROUNDS", "0")) or 10_000
+FUNCTIONS = 8
+"""In one module."""
 SHARDS = 13
 LEAST_ACCEPTED = 0.96
 ARGUMENTS: tuple[tuple[Any, ...], ...] = (
@@ -51,34 +53,45 @@ def test_random_programs(shards: list[Future[None]], shard: int) -> None:
 
 
 def compare_shard(shard: int) -> None:
-    """Compare the modules of one shard; raises AssertionError with the program that differs."""
-    asyncio.run(_compare_shard(shard))
+    """Compare the modules of one shard; raises AssertionError with the smallest program that differs."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        runtime = runner.run(stack.enter_async_context(Runtime()))
+        reasons = Counter[str]()
+        accepted = []
+
+        @seed(shard)
+        @settings(
+            max_examples=ROUNDS // FUNCTIONS // SHARDS + 1,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(strategies.randoms(use_true_random=True))
+        def compare(random: Random) -> None:
+            written = dict(Writer(random).functions(FUNCTIONS))
+            accepted.append(runner.run(_compare(runtime, written, reasons)))
+
+        compare()
+        runner.run(stack.aclose())
+    assert sum(accepted) >= ROUNDS / SHARDS * LEAST_ACCEPTED, reasons
 
 
-async def _compare_shard(shard: int) -> None:
-    seeds = range(shard, MODULES, SHARDS)
-    reasons = Counter[str]()
-    async with Runtime() as runtime:
-        accepted = sum([await _compare(runtime, seed, reasons) for seed in seeds])
-    assert accepted >= len(seeds) * FUNCTIONS * LEAST_ACCEPTED, reasons
-
-
-async def _compare(runtime: Runtime, seed: int, reasons: Counter[str]) -> int:
+async def _compare(runtime: Runtime, written: dict[str, str], reasons: Counter[str]) -> int:
     """Compare the programs of one module, and return how many there were."""
-    written = dict(Writer(Random(seed)).functions(FUNCTIONS))
     made, accepted = _accepted(written, reasons)
     source = HEADER + "\n".join(accepted.values())
     assert made.wasm is not None
     assert made.signature is not None
     data = binary.add_custom_section(made.wasm, signature.SECTION, signature.encode(made.signature))
-    module = await runtime.load(data, name=f"seed-{seed}", limits=Limits(time="10s", memory="256MiB"))
+    module = await runtime.load(data, name="random", limits=Limits(time="10s", memory="256MiB"))
     names = sixty_four_bits(source)
     try:
         for name, text in accepted.items():
             for args in ARGUMENTS:
                 expected = _by_python(names[name], args)
                 found = await _compiled(module, name, args)
-                assert found == expected, f"seed {seed}, {name}{args}: {found}, CPython {expected}\n{text}"
+                assert found == expected, f"{name}{args}: {found}, CPython {expected}\n{text}"
     finally:
         module.close()
     return len(accepted)
@@ -119,5 +132,5 @@ def _by_python(function: Any, args: tuple[Any, ...]) -> str:
 async def _compiled(module: Any, name: str, args: tuple[Any, ...]) -> str:
     try:
         return repr(await module.call(name, *args))
-    except Trap as trap:
-        return str(trap) if trap.code == "exception" else repr(trap)
+    except GuestError as error:
+        return str(error) if isinstance(error, Trap) and error.code == "exception" else repr(error)

@@ -805,6 +805,20 @@ def augmented_assignment_of_attributes() -> list[int]:
     points = [point]
     points[0].x *= 2
     return [point.x, point.y]
+
+@dataclass
+class Badge:
+    name: str
+
+    def __str__(self) -> str:
+        return "<" + self.name + ">"
+
+def optional_as_text() -> list[str]:
+    some: str | None = "é"
+    none: str | None = None
+    badge: Badge | None = Badge("x")
+    shown = [f"{some}{none}", str(some), repr(some), f"{badge}", str(badge), repr(badge)]
+    return [*shown, str([some, none]), str((badge, none))]
 """
 
 RAISING: Final = """

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from typing import Final
 
 from echelon.plugin.compilers.python import derived
-from echelon.plugin.compilers.python.checking.scope import Scope, as_float, as_int
+from echelon.plugin.compilers.python.checking.conditions import is_some
+from echelon.plugin.compilers.python.checking.scope import Scope, as_float, as_int, unbox
 from echelon.plugin.compilers.python.checking.source import refuse
 from echelon.plugin.compilers.python.format_spec import FormatSpec, read_spec
 from echelon.plugin.compilers.python.tree import Do, Expr, Let, integer, library, local, text, truth
@@ -30,6 +32,8 @@ def to_text(scope: Scope, value: Expr, node: ast.AST) -> Expr:
         return Expr("local", STR, (), value.data[1], value.line)
     if kind.kind == "None":
         return Expr("block", STR, (text("None"),), [] if value.op == "none" else [Do(value)], value.line)
+    if kind.kind == "optional":
+        return _some_or_none(scope, value, node, to_text)
     if kind.kind == "struct" and kind.struct is not None:
         target = scope.program.methods.get((kind.struct.name, "__str__"))
         if target is not None:
@@ -45,6 +49,8 @@ def to_repr(scope: Scope, value: Expr, node: ast.AST) -> Expr:
         return to_text(scope, value, node)
     if kind.kind == "exception":
         refuse(node, "repr() of an exception cannot be compiled", "use str()")
+    if kind.kind == "optional":
+        return _some_or_none(scope, value, node, to_repr)
     _require_shown(scope, value, node)
     if kind.kind == "struct" and kind.struct is not None:
         target = scope.program.methods.get((kind.struct.name, "__repr__"))
@@ -53,6 +59,15 @@ def to_repr(scope: Scope, value: Expr, node: ast.AST) -> Expr:
 
             return calls.call_function(scope, node, target, [value], [], [])
     return derived.representation(kind, value)
+
+
+def _some_or_none(
+    scope: Scope, value: Expr, node: ast.AST, show: Callable[[Scope, Expr, ast.AST], Expr]
+) -> Expr:
+    held, inner = scope.temporary(value.type), find(value.type).args[0]
+    some = show(scope, unbox(local(held), inner), node)
+    choice = Expr("if", STR, (is_some(local(held)), some, text("None")), None, value.line)
+    return Expr("block", STR, (choice,), [Let(held, value)], value.line)
 
 
 def _require_shown(scope: Scope, value: Expr, node: ast.AST) -> None:
