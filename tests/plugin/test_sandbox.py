@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,6 +197,26 @@ async def test_nothing_is_left(allowed: Confinement) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
     marks = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [mark for mark in marks if b"time.sleep(60)" in mark]
+
+
+async def test_streams_that_somebody_else_holds(
+    allowed: Confinement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program has ended when it has, though a process of the application inherited its pipe."""
+    held: list[int] = []
+    start = process.start
+
+    async def starts(*args: Any, **named: Any) -> asyncio.subprocess.Process:
+        started = await start(*args, **named)
+        held.append(os.open(f"/proc/{process.program(started.pid)}/fd/1", os.O_WRONLY))
+        return started
+
+    monkeypatch.setattr(process, "start", starts)
+    try:
+        done = await python(allowed, "import sys; sys.stdin.read(); print('said')", seconds=8)
+    finally:
+        os.close(held[0])
+    assert (done.status, done.stdout, done.stopped) == (0, b"said\n", "")
 
 
 async def test_cancelling_ends_it(allowed: Confinement) -> None:

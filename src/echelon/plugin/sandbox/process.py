@@ -239,13 +239,22 @@ async def _feed(stream: asyncio.StreamWriter | None, content: bytes) -> None:
 async def _watch(
     process: asyncio.subprocess.Process, allowed: Confinement, reading: Sequence[asyncio.Task[bool]]
 ) -> str:
-    """Wait until the program has closed its streams; returns which limit it passed, if any."""
+    """Wait until the program has closed its streams; returns which limit it passed, if any.
+
+    Where it has ended, and another process still holds its streams, they are read for a little longer.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + allowed.seconds
+    ended = math.inf
     pending: set[asyncio.Task[bool]] = set(reading)
     tick = 0.01  # most programs are done soon; those that are not are looked at less often
     while pending:
-        left = deadline - loop.time()
+        now = loop.time()
+        if process.returncode is not None:
+            ended = min(ended, now)
+        if now >= ended + _GRACE_SECONDS:
+            break
+        left = deadline - now
         if left <= 0:
             return f"it took longer than {allowed.seconds:g} s"
         done, pending = await asyncio.wait(

@@ -13,6 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from echelon.plugin.compilers.python import exceptions
+from echelon.plugin.compilers.python.checking import raw
 from echelon.plugin.compilers.python.checking.annotations import PLAIN
 from echelon.plugin.compilers.python.checking.checker import CHECKER
 from echelon.plugin.compilers.python.checking.scope import Scope
@@ -26,6 +27,12 @@ from echelon.plugin.compilers.python.types import Type
 
 PACKAGE: Final = "echelon.plugin.compilers.python.library"
 _RAISES: Final = "errors.fail"
+_OPERATORS: Final = {
+    ast.Pow: "floats.power",
+    ast.FloorDiv: "integers.floor_divide",
+    ast.Mod: "integers.modulo",
+}
+"""Functions that are called where these are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Library:
         self._sources: dict[str, _Source] = {}
         self._codes: dict[str, Code] = {}
         self._pieces: dict[str, Piece | None] = {}
-        self._compiling: set[str] = set()
+        self._called: dict[str, set[str]] = {}
         self._raises: dict[str, bool] = {}
 
     def cores(self, key: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -80,17 +87,26 @@ class Library:
             return known
 
     def _reached(self, key: str) -> set[str]:
+        """Return a function and all that it may call, by however many steps."""
         found = {self._source(key).key}
         waiting = list(found)
         while waiting:
-            source = self._source(waiting.pop())
+            called = self._calls(waiting.pop()) - found
+            found |= called
+            waiting += called
+        return found
+
+    def _calls(self, key: str) -> set[str]:
+        found = self._called.get(key)
+        if found is None:
+            source = self._source(key)
+            found = self._called[key] = set()
             for node in ast.walk(source.node):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    target = getattr(source.module, node.func.id, None)
-                    called = _key_of(target)
-                    if called and called not in found:
-                        found.add(called)
-                        waiting.append(called)
+                    found.add(_key_of(getattr(source.module, node.func.id, None)))
+                elif isinstance(node, ast.operator):
+                    found.add(_OPERATORS.get(type(node), ""))
+            found.discard("")
         return found
 
     def code(self, key: str) -> Code:
@@ -99,21 +115,16 @@ class Library:
             source = self._source(key)
             code = self._codes.get(source.key)
             if code is None:
-                self._compiling.add(source.key)
-                try:
-                    code = self._codes[source.key] = self._compile(source)
-                finally:
-                    self._compiling.discard(source.key)
+                code = self._codes[source.key] = self._compile(source)
             return code
 
     def piece(self, key: str) -> Piece | None:
-        """Return a function that is short enough to be written out where it is called."""
+        """Return a function that is short enough to be written out where it is called; none that calls itself is."""
         with self._lock:
             source = self._source(key)
-            if source.key in self._compiling:
-                return None
             if source.key not in self._pieces:
-                self._pieces[source.key] = splicing.piece(self.code(source.key))
+                recursive = any(source.key in self._reached(called) for called in self._calls(source.key))
+                self._pieces[source.key] = None if recursive else splicing.piece(self.code(source.key))
             return self._pieces[source.key]
 
     def _compile(self, source: _Source) -> Code:
@@ -166,11 +177,11 @@ def library() -> Library:
 
 
 def _key_of(target: object) -> str:
-    """Return the key of a function of the library, "" for anything else and for instructions."""
+    """Return the key of a function of the library, "" for anything else and for what is an instruction."""
     if not isinstance(target, FunctionType) or not target.__module__.startswith(PACKAGE + "."):
         return ""
     name = target.__module__.removeprefix(PACKAGE + ".")
-    return "" if name == "intrinsics" else f"{name}.{target.__name__}"
+    return raw.CALLS.get(target.__name__, "") if name == "intrinsics" else f"{name}.{target.__name__}"
 
 
 def _kind(node: ast.expr | None) -> Type:

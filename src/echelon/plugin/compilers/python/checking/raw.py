@@ -39,6 +39,11 @@ _STORES: Final = {
     "store_float": (op.F64_STORE, 0),
 }
 _ADDRESS: Final = Type("address")
+CALLS: Final = {
+    "allocate": "memory.allocate", "high_unsigned": "integers.high_product", "fma": "fused.multiply_add",
+}  # fmt: skip
+"""Intrinsics that are functions of the library."""
+
 HOSTS: Final[dict[str, tuple[str, str, tuple[int, ...], tuple[int, ...]]]] = {
     "host_throw": ("echelon", "throw", (0x7F, 0x7F), ()),
     "host_write": ("wasi_snapshot_preview1", "fd_write", (0x7F, 0x7F, 0x7F, 0x7F), (0x7F,)),
@@ -105,12 +110,8 @@ def _intrinsic(scope: Scope, node: ast.Call, function: str, args: list[Expr]) ->
     if function in ("memory_copy", "memory_fill"):
         opcode = op.MEMORY_COPY if function == "memory_copy" else op.MEMORY_FILL
         return wasm(opcode, NONE, *(wasm(op.I32_WRAP, _ADDRESS, arg) for arg in args), line=line)
-    if function == "allocate":
-        return Expr("library", INT, tuple(args), "memory.allocate", line)
-    if function == "high_unsigned":
-        return Expr("library", INT, tuple(args), "integers.high_product", line)
-    if function == "fma":
-        return Expr("library", FLOAT, tuple(args), "fused.multiply_add", line)
+    if function in CALLS:
+        return Expr("library", FLOAT if function == "fma" else INT, tuple(args), CALLS[function], line)
     if function == "memory_pages":
         return wasm(op.I64_EXTEND_U, INT, wasm(op.MEMORY_SIZE, _ADDRESS), line=line)
     if function == "memory_grow":

@@ -20,7 +20,7 @@ GROWABLE = 4
 """Set in the width of a string in a buffer with room behind it; before the buffer is its size, and what is used."""
 
 CHARACTER_TABLE = 256 * 16
-"""Bytes of the headers of the strings of one character up to U+00FF; other strings may be the same character."""
+"""Bytes of the headers of the strings of one character up to U+00FF, a power of two; others may be the same character."""
 
 
 def size(text: int) -> int:
@@ -76,6 +76,10 @@ def of_code(code: int) -> int:
     """Return the string of one character."""
     if code < 0x100:
         return character_table() + code * 16
+    return of_wide_code(code)
+
+
+def of_wide_code(code: int) -> int:
     text = new(1, width_of(code))
     put(text, 0, code)
     return text

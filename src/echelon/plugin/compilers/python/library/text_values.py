@@ -57,7 +57,7 @@ def equal(left: int, right: int) -> bool:
     if left == right:
         return True
     table = character_table()
-    if less_unsigned(left - table, CHARACTER_TABLE) and less_unsigned(right - table, CHARACTER_TABLE):
+    if less_unsigned((left - table) | (right - table), CHARACTER_TABLE):
         return False
     return same_characters(left, right)
 
@@ -67,6 +67,10 @@ def is_character(value: int, code: int) -> bool:
     place = value - character_table()
     if less_unsigned(place, CHARACTER_TABLE):
         return place == code * 16
+    return is_other_character(value, code)
+
+
+def is_other_character(value: int, code: int) -> bool:
     return size(value) == 1 and at(value, 0) == code
 
 
@@ -77,7 +81,10 @@ def same_characters(left: int, right: int) -> bool:
     kind = width(left)
     if kind != width(right):
         return False
-    return same_bytes(load32(left), load32(right), length << kind)
+    length = length << kind
+    if length < 8:
+        return same_bytes(load32(left), load32(right), length)
+    return load64(load32(left)) == load64(load32(right)) and same_bytes(load32(left), load32(right), length)
 
 
 def same_bytes(left: int, right: int, length: int) -> bool:
@@ -224,6 +231,13 @@ def concat_four(first: int, second: int, third: int, fourth: int) -> int:
 
 
 def item(value: int, index: int) -> int:
+    if less_unsigned(index, load32(value + 4)) and load32(value + 8) & 3 == 0:
+        return character_table() + load8(load32(value) + index) * 16
+    return any_item(value, index)
+
+
+def any_item(value: int, index: int) -> int:
+    """Return the character at any index, of a string of any width."""
     length = load32(value + 4)
     if index < 0:
         index += length
@@ -239,6 +253,13 @@ def item_at(value: int, index: int) -> int:
 
 
 def code_at(value: int, index: int) -> int:
+    if less_unsigned(index, load32(value + 4)) and load32(value + 8) & 3 == 0:
+        return load8(load32(value) + index)
+    return code_of_any(value, index)
+
+
+def code_of_any(value: int, index: int) -> int:
+    """Return the code point at any index, of a string of any width."""
     length = load32(value + 4)
     if index < 0:
         index += length
@@ -256,6 +277,12 @@ def code(value: int) -> int:
 
 
 def from_code(number: int) -> int:
+    if less_unsigned(number, 0x100):
+        return character_table() + number * 16
+    return from_any_code(number)
+
+
+def from_any_code(number: int) -> int:
     if number < -0x8000_0000 or number > 0x7FFF_FFFF:
         fail(OVERFLOW, CHR_OVERFLOW)
         return NOTHING
