@@ -20,7 +20,7 @@ GROWABLE = 4
 """Set in the width of a string in a buffer with room behind it; before the buffer is its size, and what is used."""
 
 CHARACTER_TABLE = 256 * 16
-"""Bytes of the headers of the strings of one character up to U+00FF, a power of two; others may be the same character."""
+"""Bytes of the headers of the strings of one character up to U+00FF, a power of two. Others may be the same."""
 
 
 def size(text: int) -> int:
