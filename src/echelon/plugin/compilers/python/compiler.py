@@ -23,6 +23,7 @@ from echelon.plugin.compilers.python.checking import kit, source
 from echelon.plugin.compilers.python.checking.program import Program
 from echelon.plugin.compilers.python.checking.source import Refusal
 from echelon.plugin.compilers.python.derived import Derivation
+from echelon.plugin.compilers.python.emitting import packing
 from echelon.plugin.compilers.python.emitting.emitter import Emitter
 from echelon.plugin.compilers.python.encoding import Code
 from echelon.plugin.compilers.python.exceptions import BUILTIN
@@ -127,11 +128,13 @@ class _Build:
     def __init__(self, program: Program, library: Library) -> None:
         self._program, self._library = program, library
         self._derivation = Derivation()
+        self.packs = False
         self.raises, self.cores, self.piece = library.raises, library.cores, library.piece
 
     def build(self, name: str) -> Translation:
         program = self._program
         _mark_catchable(program.order)
+        self.packs = packing.packs(program.order)
         signatures: dict[str, Signed] = {}
         exports: dict[str, Function | str] = {}
         warnings = []

@@ -440,11 +440,7 @@ class Crossing:
         function.params = [items]
         item = kind.args[0]
         found, at, place = (Variable(name, _ADDRESS) for name in ("found", "at", "place"))
-        opcode, hint = op.LOADS[item.core]
-        shift = wasm(op.I32_SHL, _ADDRESS, local(at), _small(3))
-        word = Expr(
-            "load", item, (wasm(op.I32_ADD, _ADDRESS, _word(local(items), 0), shift),), (opcode, hint, 0)
-        )
+        word = Expr("item_at", item, (local(items), wasm(op.I64_EXTEND_U, INT, local(at))))
         count = _word(local(items), 4)
         total = wasm(op.I64_MUL, INT, wasm(op.I64_EXTEND_U, INT, count), integer(_size(item)))
         function.body = [

@@ -11,7 +11,7 @@
 
 A string is 16 bytes: the address of its characters, how many there are, how many bytes each takes as a power of two (0,
 1, 2: as few as its widest character allows), and its hash or 0. A list is 16 bytes: the address of its items of 8
-bytes, how many there are, and for how many there is room.
+bytes (1 where lists of bools are packed, see emitting/packing.py), how many there are, and for how many there is room.
 """
 
 from __future__ import annotations

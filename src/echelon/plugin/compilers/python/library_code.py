@@ -49,6 +49,8 @@ class _Source:
 class Library:
     """All of the library; may be used by several threads."""
 
+    packs = False
+
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._modules: dict[str, tuple[ModuleType, dict[str, ast.FunctionDef]]] = {}

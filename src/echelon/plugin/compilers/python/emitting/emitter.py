@@ -9,7 +9,14 @@ from typing import Final, Protocol
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.checking.source import refuse
-from echelon.plugin.compilers.python.emitting import expressions, integers, objects, splicing, statements
+from echelon.plugin.compilers.python.emitting import (
+    expressions,
+    integers,
+    objects,
+    packing,
+    splicing,
+    statements,
+)
 from echelon.plugin.compilers.python.emitting.headers import Headers
 from echelon.plugin.compilers.python.emitting.regions import GivesBack, Regions
 from echelon.plugin.compilers.python.emitting.scopes import Guard, Loop
@@ -28,6 +35,9 @@ _EXPRESSIONS: Final = {**expressions.EMIT, **objects.EMIT, **integers.EMIT}
 
 class World(Protocol):
     """What a function is emitted into."""
+
+    packs: bool
+    """Whether lists of bools are packed."""
 
     def raises(self, key: str) -> bool:
         """Tell whether a function of the library may raise."""
@@ -248,6 +258,10 @@ class Emitter:
         self.body += bytes([op.I32_STORE, 2]) + e.unsigned(TRIES)
 
     # Statements and expressions
+
+    def is_packed(self, items: Expr) -> bool:
+        """Tell whether a list's items are bytes."""
+        return self.world.packs and packing.is_packable(items.type)
 
     def statements(self, body: Sequence[Stmt]) -> None:
         for statement in body:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
+from echelon.plugin.compilers.python.emitting import packing
 from echelon.plugin.compilers.python.emitting.headers import LENGTH
 from echelon.plugin.compilers.python.tree import Expr, Function, Variable
 from echelon.plugin.compilers.python.types import F64, I32, I64, NONE
@@ -148,11 +149,17 @@ def _library(out: Emitter, node: Expr) -> None:
         out.expression(arg)
         _convert(out, arg.type.core, core)
     out.mark(node.line)
-    out.call_library(node.data, rare=node.data.startswith("errors."))
+    out.call_library(_key(out, node), rare=node.data.startswith("errors."))
     if results and node.type == NONE:
         out.body.append(e.DROP)
     elif results:
         _convert(out, results[0], node.type.core)
+
+
+def _key(out: Emitter, node: Expr) -> str:
+    """Return the function that is called, which for packed lists is another one."""
+    packed = node.data in packing.FUNCTIONS and any(map(out.is_packed, (node, *node.args)))
+    return packing.FUNCTIONS[node.data] if packed else str(node.data)
 
 
 def _convert(out: Emitter, have: int, wanted: int) -> None:

@@ -42,8 +42,9 @@ def _object(out: Emitter, node: Expr) -> None:
 
 
 def _list(out: Emitter, node: Expr) -> None:
+    packed = out.is_packed(node)
     out.constant(len(node.args))
-    out.call_library("lists.make")
+    out.call_library("flags.make" if packed else "lists.make")
     out.body.append(op.I32_WRAP)
     if not node.args:
         return
@@ -54,7 +55,10 @@ def _list(out: Emitter, node: Expr) -> None:
     for position, arg in enumerate(node.args):
         out.get_local(items)
         out.expression(arg)
-        out.store_word(arg.type.core, position * 8)
+        if packed:
+            out.body += bytes([op.I32_STORE8, 0]) + e.unsigned(position)
+        else:
+            out.store_word(arg.type.core, position * 8)
     out.get_local(at)
     out.release(I32, at)
     out.release(I32, items)
@@ -73,16 +77,38 @@ def _set_word(out: Emitter, node: Expr) -> None:
     out.expression(target)
     out.body += bytes([op.I32_LOAD, 2, 0])
     out.expression(index)
-    out.small(3)
-    out.body += bytes([op.I32_SHL, op.I32_ADD])
+    packed = out.is_packed(target)
+    _scale(out, packed)
+    out.body.append(op.I32_ADD)
     out.expression(value)
-    out.store_word(value.type.core, 0)
+    _store_item(out, value.type.core, packed)
+
+
+def _scale(out: Emitter, packed: bool) -> None:
+    """Make the index of an item how far it is from the first."""
+    if not packed:
+        out.small(3)
+        out.body.append(op.I32_SHL)
+
+
+def _load_item(out: Emitter, core: int, packed: bool) -> None:
+    if packed:
+        out.body += bytes([op.I32_LOAD8_U, 0, 0])
+    else:
+        out.load_word(core, 0)
+
+
+def _store_item(out: Emitter, core: int, packed: bool) -> None:
+    if packed:
+        out.body += bytes([op.I32_STORE8, 0, 0])
+    else:
+        out.store_word(core, 0)
 
 
 def _append(out: Emitter, node: Expr) -> None:
     """Add to a list, in place where there is room."""
     target, value = node.args
-    core = value.type.core
+    core, packed = value.type.core, out.is_packed(target)
     at, length, held = out.temp(I32), out.temp(I32), out.temp(core)
     out.expression(target)
     out.set_local(at)
@@ -96,15 +122,15 @@ def _append(out: Emitter, node: Expr) -> None:
     out.open(e.IF)
     out.get_local(at)
     out.body.append(op.I64_EXTEND_U)
-    out.call("library", "lists.grow", False)
+    out.call("library", "flags.grow" if packed else "lists.grow", False)
     out.close()
     out.get_local(at)
     out.body += bytes([op.I32_LOAD, 2, 0])
     out.get_local(length)
-    out.small(3)
-    out.body += bytes([op.I32_SHL, op.I32_ADD])
+    _scale(out, packed)
+    out.body.append(op.I32_ADD)
     out.get_local(held)
-    out.store_word(core, 0)
+    _store_item(out, core, packed)
     out.get_local(at)
     out.get_local(length)
     out.small(1)
@@ -117,15 +143,16 @@ def _append(out: Emitter, node: Expr) -> None:
 def _item_at(out: Emitter, node: Expr) -> None:
     """Read from a list at an index that is known to be there."""
     target, index = node.args
+    packed = out.is_packed(target)
     _data_of(out, target)
-    if index.op == "int":
+    if index.op == "int" and not packed:
         out.load_word(node.type.core, index.data * 8)
         return
     out.expression(index)
     out.body.append(op.I32_WRAP)
-    out.small(3)
-    out.body += bytes([op.I32_SHL, op.I32_ADD])
-    out.load_word(node.type.core, 0)
+    _scale(out, packed)
+    out.body.append(op.I32_ADD)
+    _load_item(out, node.type.core, packed)
 
 
 def _data_of(out: Emitter, target: Expr) -> None:
@@ -141,7 +168,7 @@ def _data_of(out: Emitter, target: Expr) -> None:
 def _item(out: Emitter, node: Expr) -> None:
     """Read from a list: its header is (data, length), its items are words."""
     _place_item(out, node.args[0], node.args[1], "lists.index")
-    out.load_word(node.type.core, 0)
+    _load_item(out, node.type.core, out.is_packed(node.args[0]))
 
 
 def _set_item(out: Emitter, node: Expr) -> None:
@@ -160,21 +187,21 @@ def _set_item(out: Emitter, node: Expr) -> None:
     else:
         out.get_local(held)
         out.release(core, held)
-    out.store_word(core, 0)
+    _store_item(out, core, out.is_packed(target))
 
 
 def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> None:
     """Leave the address of an item on the stack."""
     header = out.headers.of(target)
     if header is not None:
-        _place_within(out, header.length, index, library)
+        _place_within(out, header.length, index, library, packed=out.is_packed(target))
         out.get_local(header.data)
         out.body.append(op.I32_ADD)
         return
     at, length = out.temp(I32), out.temp(I64)
     out.expression(target)
     out.set_local(at)
-    _place_within(out, length, index, library, at)
+    _place_within(out, length, index, library, at, packed=out.is_packed(target))
     out.get_local(at)
     out.body += bytes([op.I32_LOAD, 2, 0])
     out.body.append(op.I32_ADD)
@@ -182,7 +209,9 @@ def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> None:
     out.release(I64, length)
 
 
-def _place_within(out: Emitter, length: int, index: Expr, library: str, header: int = -1) -> None:
+def _place_within(
+    out: Emitter, length: int, index: Expr, library: str, header: int = -1, *, packed: bool
+) -> None:
     """Leave how far an item is from the first, after a check of the index; `length` may have to be read first."""
     position = out.temp(I64)
     out.expression(index)
@@ -202,8 +231,7 @@ def _place_within(out: Emitter, length: int, index: Expr, library: str, header: 
     out.close()
     out.get_local(position)
     out.body.append(op.I32_WRAP)
-    out.small(3)
-    out.body.append(op.I32_SHL)
+    _scale(out, packed)
     out.release(I64, position)
 
 

@@ -484,8 +484,7 @@ def set_slice_step(items: int, start: int, stop: int, step: int, flags: int, mor
     first = slice_start(size(items), start, step, flags)
     length = slice_size(first, slice_stop(size(items), stop, step, flags), step)
     if length != size(more):
-        message = joined(SLICE_SIZE, from_int(size(more)), SLICE_SIZE_TO)
-        fail(VALUE, joined(message, from_int(length), NOTHING))
+        fail_to_fit(size(more), length)
         return
     if more == items:
         more = copy(more)
@@ -494,6 +493,12 @@ def set_slice_step(items: int, start: int, stop: int, step: int, flags: int, mor
         put(items, first, get(more, at))
         first += step
         at += 1
+
+
+def fail_to_fit(given: int, length: int) -> None:
+    """Say that a slice with a step gets another number of items than it has."""
+    message = joined(SLICE_SIZE, from_int(given), SLICE_SIZE_TO)
+    fail(VALUE, joined(message, from_int(length), NOTHING))
 
 
 def delete_slice_step(items: int, start: int, stop: int, step: int, flags: int) -> None:
