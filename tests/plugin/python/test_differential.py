@@ -26,7 +26,8 @@ from echelon.runtime.limits import Limits
 
 pytestmark = pytest.mark.timeout(900)
 
-ROUNDS = int(os.environ.get("ECHELON_FUZZ_ROUNDS", "0")) or 10_000
+ROUNDS = int(os.environ.get("ECHELON_FUZZ_ROUNDS", "0")) or 10_800
+"""Functions in a run, of which one in twenty is written twice."""
 FUNCTIONS = 8
 """In one module."""
 SHARDS = 13
