@@ -112,11 +112,11 @@ async def _compare(candidate: Candidate, program: Program, settings: Settings) -
         measures["Numba"] = _plain(candidate.numba, size)
     ours, python, c, *others = await interleave(measures, "µs", settings.pick(5, 2), batches=1)
     target = TIMES_CPYTHON_TEXT if candidate.name in TEXT else TIMES_CPYTHON
-    found = [Comparison(f"{candidate.name}, beside CPython", target, ours, [python], others, candidate.notes)]
+    found = [
+        Comparison(f"{candidate.name}, beside CPython", target, ours, [python], [c, *others], candidate.notes)
+    ]
     if candidate.name not in TEXT:
         found.append(Comparison(f"{candidate.name}, beside C", SHARE_OF_C, ours, [c]))
-    else:
-        found[0] = Comparison(found[0].what, target, ours, [python], [c, *others], candidate.notes)
     return found
 
 
