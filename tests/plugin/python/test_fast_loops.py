@@ -322,6 +322,63 @@ def of_several(a: list[int], b: list[int], s: str) -> list[int]:
 """
 
 
+ITEMS = """
+def dotted(a: list[int], b: list[int]) -> float:
+    total = 0.0
+    for x, y in zip([x / 3 for x in a], [y * 0.1 for y in b]):
+        total += x * y
+    return total
+
+def skips(a: list[int], b: list[int]) -> list[int]:
+    found = []
+    for i, (x, y) in enumerate(zip(a, [y > 3 for y in b])):
+        if y:
+            continue
+        if x > 7:
+            break
+        found.append(i * 100 + x)
+    else:
+        found.append(-1)
+    return found
+
+def changes(a: list[int], b: list[int]) -> list[int]:
+    for i, x in enumerate(a):
+        a[-1] += x
+        b[i % (len(b) + 1)] = x
+    return a + b
+
+def from_a_start(a: list[int], b: list[int]) -> list[int]:
+    return [i * x for i, x in enumerate(a, 5)] + [i - x for i, x in enumerate(b)]
+
+def nested(a: list[int], b: list[int]) -> int:
+    total = 0
+    for x in a:
+        for y in b:
+            total = (total * 3 + x - y) % 9973
+    return total
+
+def of_three(a: list[int], b: list[int]) -> int:
+    total = 0
+    for x, y, z in zip(a, b, "abcde"):
+        total = total * 5 + x * y + ord(z)
+    return total
+
+def twice_the_same(a: list[int], b: list[int]) -> int:
+    return sum(x * y for x, y in zip(a, a)) + sum(x for x in b if x in a)
+
+def raises(a: list[int], b: list[int]) -> int:
+    total = 0
+    try:
+        for x in a:
+            total += 60 // (x - 5)
+    except ZeroDivisionError:
+        total = -total
+    for x in b:
+        total += 10 // (x - 4)
+    return total
+"""
+
+
 async def test_lists_that_change(both: Callable[[str], Any]) -> None:
     """By another name, a field, a function, a slice or a new value: a loop sees it at once."""
     program = await both(CHANGED)
@@ -331,6 +388,16 @@ async def test_lists_that_change(both: Callable[[str], Any]) -> None:
             continue
         for n in (0, 1, 2, 3, 4, 5, 7, 9):
             await program.same(name, n)
+
+
+async def test_items_in_turn(both: Callable[[str], Any]) -> None:
+    """However many turns are left when several are made at once, and however a loop is left."""
+    program = await both(ITEMS)
+    names = [line[4:].partition("(")[0] for line in ITEMS.splitlines() if line.startswith("def ")]
+    for name in names:
+        for first in range(10):
+            for second in (0, 1, 3, 4, 5, 8, 9):
+                await program.same(name, list(range(first)), list(range(second))[::-1])
 
 
 async def test_indexes_and_numbers_are_checked(both: Callable[[str], Any]) -> None:
@@ -369,4 +436,4 @@ async def test_headers_are_read_before_a_loop() -> None:
     assert "offset=4" not in held.text_of("total").partition("loop")[2]
     assert "offset=4" in read.text_of("total").partition("loop")[2]
     other = translate(source.format("\n        b.append(1)"), "p.py").text_of("total")
-    assert other.partition("loop")[2].count("f64.load") == 4  # written out so often
+    assert other.partition("loop")[2].count("f64.load") == 5  # four turns in a row, and one

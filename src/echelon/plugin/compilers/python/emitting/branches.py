@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from echelon.plugin.compilers.python import encoding as e
 from echelon.plugin.compilers.python import opcodes as op
-from echelon.plugin.compilers.python.emitting.headers import LENGTH
+from echelon.plugin.compilers.python.emitting import item_loops
 from echelon.plugin.compilers.python.emitting.regions import GivesBack
 from echelon.plugin.compilers.python.emitting.scopes import Loop
 from echelon.plugin.compilers.python.emitting.walks import walk
 from echelon.plugin.compilers.python.layout import GROWN, TOP
 from echelon.plugin.compilers.python.tree import Expr, ForRange, If, Stmt, Try, While
-from echelon.plugin.compilers.python.types import I32, I64, INT
+from echelon.plugin.compilers.python.types import I32, I64
 
 if TYPE_CHECKING:
     from echelon.plugin.compilers.python.emitting.emitter import Emitter
@@ -80,13 +80,21 @@ def _while(out: Emitter, node: While) -> None:
     ends = out.open(e.BLOCK)
     exhausted = out.open(e.BLOCK) if node.orelse else ends
     with out.headers.around([node.test], node.body, node.step):
-        test, limit = _with_one_limit(out, node.test)
+        test, limit = item_loops.with_one_limit(out, node.test)
         _branch_if(out, test, exhausted, wanted=False)
         again = out.open(e.LOOP)
-        for left in reversed(range(_copies([*node.body, *node.step, node.test]))):
-            _body(out, node.body, ends)
-            out.statements(node.step)
-            out.mark(node.line)
+        copies = _copies([*node.body, *node.step, node.test])
+        lists = item_loops.read_in_turn(out, node, test) if copies > 1 else []
+        if lists:
+            few = out.open(e.BLOCK)
+            for _ in item_loops.turns(out, test, lists, copies, few):
+                _turn(out, node, ends)
+            _branch_if(out, test, again, wanted=True)
+            out.branch(exhausted)
+            out.close()
+            copies = 1
+        for left in reversed(range(copies)):
+            _turn(out, node, ends)
             _branch_if(out, test, exhausted if left else again, wanted=not left)
         out.close()
         if limit >= 0:
@@ -97,45 +105,11 @@ def _while(out: Emitter, node: While) -> None:
     out.close()
 
 
-def _with_one_limit(out: Emitter, test: Expr) -> tuple[Expr, int]:
-    """Compare a counter with the least of several lengths that do not change in the loop, as of `zip()`.
-
-    Returns the condition, and the local that holds the limit or -1.
-    """
-    parts: list[Expr] = []
-    while test.op == "and" and _is_within(out, test.args[0]):
-        parts.append(test.args[0])
-        test = test.args[1]
-    counters = {part.args[0].data for part in (*parts, test)} if _is_within(out, test) else set()
-    if not parts or len(counters) != 1:
-        return _joined(parts, test), -1
-    limit = out.temp(I64)
-    out.expression(test.args[1])
-    out.set_local(limit)
-    for part in parts:
-        out.expression(part.args[1])
-        out.get_local(limit)
-        out.expression(part.args[1])
-        out.get_local(limit)
-        out.body += bytes([op.I64_LT_S, e.SELECT])
-        out.set_local(limit)
-    counter, _ = test.args
-    return Expr("wasm", test.type, (counter, Expr("held", INT, (), limit)), op.I64_LT_S, test.line), limit
-
-
-def _joined(parts: list[Expr], test: Expr) -> Expr:
-    for part in reversed(parts):
-        test = Expr("and", part.type, (part, test), None, part.line)
-    return test
-
-
-def _is_within(out: Emitter, test: Expr) -> bool:
-    """Tell whether a condition is that a variable is less than a length that is held."""
-    if test.op != "wasm" or test.data != op.I64_LT_S:
-        return False
-    counter, length = test.args
-    is_length = length.op == "load" and length.data == LENGTH
-    return counter.op == "local" and is_length and out.headers.of(length.args[0]) is not None
+def _turn(out: Emitter, node: While, ends: int) -> None:
+    """Write one turn of a loop out, without the test that ends it."""
+    _body(out, node.body, ends)
+    out.statements(node.step)
+    out.mark(node.line)
 
 
 def _body(out: Emitter, body: list[Stmt], ends: int) -> None:

@@ -18,6 +18,7 @@ from echelon.plugin.compilers.python.emitting import (
     statements,
 )
 from echelon.plugin.compilers.python.emitting.headers import Headers
+from echelon.plugin.compilers.python.emitting.item_loops import Place
 from echelon.plugin.compilers.python.emitting.regions import GivesBack, Regions
 from echelon.plugin.compilers.python.emitting.scopes import Guard, Loop
 from echelon.plugin.compilers.python.emitting.splicing import Piece
@@ -79,6 +80,8 @@ class Emitter:
         self._line = 0
         self._regions: Regions | None = None
         self.headers = Headers(self)
+        self.places: dict[Variable, Place] = {}
+        """Of lists that are read in turn: where the item is that the counter names."""
         for index, param in enumerate(function.params):
             param.index = index
 
@@ -262,6 +265,21 @@ class Emitter:
     def is_packed(self, items: Expr) -> bool:
         """Tell whether a list's items are bytes."""
         return self.world.packs and packing.is_packable(items.type)
+
+    def data_of(self, items: Expr) -> None:
+        """Leave the address of a list's items."""
+        header = self.headers.of(items)
+        if header is not None:
+            self.get_local(header.data)
+            return
+        self.expression(items)
+        self.body += bytes([op.I32_LOAD, 2, 0])
+
+    def scale(self, items: Expr) -> None:
+        """Make the index of an item of a list how far it is from the first."""
+        if not self.is_packed(items):
+            self.small(3)
+            self.body.append(op.I32_SHL)
 
     def statements(self, body: Sequence[Stmt]) -> None:
         for statement in body:

@@ -78,24 +78,18 @@ def _set_word(out: Emitter, node: Expr) -> None:
     out.body += bytes([op.I32_LOAD, 2, 0])
     out.expression(index)
     packed = out.is_packed(target)
-    _scale(out, packed)
+    out.scale(target)
     out.body.append(op.I32_ADD)
     out.expression(value)
     _store_item(out, value.type.core, packed)
 
 
-def _scale(out: Emitter, packed: bool) -> None:
-    """Make the index of an item how far it is from the first."""
-    if not packed:
-        out.small(3)
-        out.body.append(op.I32_SHL)
-
-
-def _load_item(out: Emitter, core: int, packed: bool) -> None:
+def _load_item(out: Emitter, core: int, packed: bool, further: int = 0) -> None:
+    """Read an item that is so many further than the address on the stack."""
     if packed:
-        out.body += bytes([op.I32_LOAD8_U, 0, 0])
+        out.body += bytes([op.I32_LOAD8_U, 0]) + e.unsigned(further)
     else:
-        out.load_word(core, 0)
+        out.load_word(core, further * 8)
 
 
 def _store_item(out: Emitter, core: int, packed: bool) -> None:
@@ -127,7 +121,7 @@ def _append(out: Emitter, node: Expr) -> None:
     out.get_local(at)
     out.body += bytes([op.I32_LOAD, 2, 0])
     out.get_local(length)
-    _scale(out, packed)
+    out.scale(target)
     out.body.append(op.I32_ADD)
     out.get_local(held)
     _store_item(out, core, packed)
@@ -144,25 +138,20 @@ def _item_at(out: Emitter, node: Expr) -> None:
     """Read from a list at an index that is known to be there."""
     target, index = node.args
     packed = out.is_packed(target)
-    _data_of(out, target)
-    if index.op == "int" and not packed:
-        out.load_word(node.type.core, index.data * 8)
+    place = out.places.get(target.data) if target.op == "local" else None
+    if place is not None and index.op == "local" and index.data is place.counter:
+        out.get_local(place.pointer)
+        _load_item(out, node.type.core, packed, place.turn)
+        return
+    out.data_of(target)
+    if index.op == "int":
+        _load_item(out, node.type.core, packed, index.data)
         return
     out.expression(index)
     out.body.append(op.I32_WRAP)
-    _scale(out, packed)
+    out.scale(target)
     out.body.append(op.I32_ADD)
     _load_item(out, node.type.core, packed)
-
-
-def _data_of(out: Emitter, target: Expr) -> None:
-    """Leave the address of a list's items."""
-    header = out.headers.of(target)
-    if header is not None:
-        out.get_local(header.data)
-        return
-    out.expression(target)
-    out.body += bytes([op.I32_LOAD, 2, 0])
 
 
 def _item(out: Emitter, node: Expr) -> None:
@@ -194,14 +183,14 @@ def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> None:
     """Leave the address of an item on the stack."""
     header = out.headers.of(target)
     if header is not None:
-        _place_within(out, header.length, index, library, packed=out.is_packed(target))
+        _place_within(out, target, header.length, index, library)
         out.get_local(header.data)
         out.body.append(op.I32_ADD)
         return
     at, length = out.temp(I32), out.temp(I64)
     out.expression(target)
     out.set_local(at)
-    _place_within(out, length, index, library, at, packed=out.is_packed(target))
+    _place_within(out, target, length, index, library, at)
     out.get_local(at)
     out.body += bytes([op.I32_LOAD, 2, 0])
     out.body.append(op.I32_ADD)
@@ -210,7 +199,7 @@ def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> None:
 
 
 def _place_within(
-    out: Emitter, length: int, index: Expr, library: str, header: int = -1, *, packed: bool
+    out: Emitter, target: Expr, length: int, index: Expr, library: str, header: int = -1
 ) -> None:
     """Leave how far an item is from the first, after a check of the index; `length` may have to be read first."""
     position = out.temp(I64)
@@ -231,7 +220,7 @@ def _place_within(
     out.close()
     out.get_local(position)
     out.body.append(op.I32_WRAP)
-    _scale(out, packed)
+    out.scale(target)
     out.release(I64, position)
 
 
