@@ -1,7 +1,8 @@
 """From conditions and loops to code.
 
 A loop is left through a check of the deadline in each turn, for which the engine puts what it has in registers into
-memory. So a short loop that has no other in it is written out several times between two checks.
+memory. So a short loop that has no other in it is written out several times between two checks, twice as often when it
+gives floats a value: no register for floats outlives a check.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from echelon.plugin.compilers.python.emitting.regions import GivesBack
 from echelon.plugin.compilers.python.emitting.scopes import Loop
 from echelon.plugin.compilers.python.emitting.walks import walk
 from echelon.plugin.compilers.python.layout import GROWN, TOP
-from echelon.plugin.compilers.python.tree import Expr, ForRange, If, Stmt, Try, While
-from echelon.plugin.compilers.python.types import I32, I64
+from echelon.plugin.compilers.python.tree import Expr, ForRange, If, Let, Stmt, Try, While
+from echelon.plugin.compilers.python.types import F64, I32, I64
 
 if TYPE_CHECKING:
     from echelon.plugin.compilers.python.emitting.emitter import Emitter
@@ -87,7 +88,7 @@ def _while(out: Emitter, node: While) -> None:
         lists = item_loops.read_in_turn(out, node, test) if copies > 1 else []
         if lists:
             few = out.open(e.BLOCK)
-            for _ in item_loops.turns(out, test, lists, copies, few):
+            for _ in item_loops.turns(out, test, lists, 2 * copies, few):
                 _turn(out, node, ends)
             _branch_if(out, test, again, wanted=True)
             out.branch(exhausted)
@@ -212,12 +213,14 @@ def _advance(out: Emitter, node: ForRange, counter: int, limit: int, label: int,
 
 def _copies(nodes: Sequence[Stmt | Expr]) -> int:
     """Return how often the turn of a loop is written out."""
-    count = 0
+    count = floats = 0
     for node in walk(nodes):
         count += 1
         if count > _UNROLLED[-1][0] or isinstance(node, While | ForRange | Try):
             return 1
-    return next(copies for most, copies in _UNROLLED if count <= most)
+        if isinstance(node, Let) and node.target.type.core == F64:
+            floats = 1
+    return next(copies for most, copies in _UNROLLED if count <= most) << floats
 
 
 EMIT: Final[dict[type, Callable[..., None]]] = {If: _if, While: _while, ForRange: _for_range}
