@@ -131,6 +131,7 @@ def test_mutated_programs(text: str) -> None:
 
 @fuzzed
 @given(st.lists(CHUNK, max_size=40).map("".join) | st.text(max_size=80))
+@example("À\U00010000:04")
 def test_any_text(text: str) -> None:
     """The same for words of the language in any order, and for any text."""
     typed_python(text.encode("utf-8", "surrogatepass"))

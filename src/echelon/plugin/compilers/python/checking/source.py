@@ -95,7 +95,7 @@ def diagnose(problem: Refusal | SyntaxError, text: str, file: str) -> Diagnostic
         message = problem.message + (f"; {problem.hint}" if problem.hint else "")
     if 0 < line <= len(lines):
         shown = lines[line - 1]
-        if isinstance(problem, Refusal):
+        if isinstance(problem, Refusal) or column > len(shown) + 1:  # some of CPython's own count bytes, too
             column = len(shown.encode("utf-8", "replace")[: column - 1].decode("utf-8", "replace")) + 1
         start = max(0, column - 100)
         cut = "".join(c if c.isprintable() else " " for c in shown[start : start + 160])
