@@ -437,3 +437,11 @@ async def test_headers_are_read_before_a_loop() -> None:
     assert "load32_u offset=4" in read.text_of("total").partition("loop")[2]
     other = translate(source.format("\n        b.append(1)"), "p.py").text_of("total")
     assert other.partition("loop")[2].count("f64.load") == 17  # sixteen turns in a row, and one
+
+
+async def test_many_loops_in_one_function(both: Callable[[str], Any]) -> None:
+    """A function that is long already has its loops as they are, and stays small enough to be compiled."""
+    loops = "    for x in a: t += x\n" * 2500
+    program = await both(f"def total(a: list[float]) -> float:\n    t = 0.0\n{loops}    return t\n")
+    await program.same("total", [0.5, 1.5, -0.25])
+    await program.same("total", [0.1] * 40)

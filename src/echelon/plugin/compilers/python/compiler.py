@@ -36,7 +36,7 @@ from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature, decode, encode
 
 NAME: Final = "python"
-VERSION: Final = "15"
+VERSION: Final = "16"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from echelon.plugin.compilers.python import opcodes as op
 from echelon.plugin.compilers.python.emitting import item_loops
 from echelon.plugin.compilers.python.emitting.regions import GivesBack
 from echelon.plugin.compilers.python.emitting.scopes import Loop
+from echelon.plugin.compilers.python.emitting.splicing import MOST
 from echelon.plugin.compilers.python.emitting.walks import walk
 from echelon.plugin.compilers.python.layout import GROWN, TOP
 from echelon.plugin.compilers.python.tree import Expr, ForRange, If, Let, Stmt, Try, While
@@ -84,7 +85,7 @@ def _while(out: Emitter, node: While) -> None:
         test, limit = item_loops.with_one_limit(out, node.test)
         _branch_if(out, test, exhausted, wanted=False)
         again = out.open(e.LOOP)
-        copies = _copies([*node.body, *node.step, node.test])
+        copies = _copies(out, [*node.body, *node.step, node.test])
         lists = item_loops.read_in_turn(out, node, test) if copies > 1 else []
         if lists:
             few = out.open(e.BLOCK)
@@ -161,7 +162,7 @@ def _for_range(out: Emitter, node: ForRange) -> None:
     out.branch(exhausted, e.BR_IF)
     with out.headers.around(node.body):
         again = out.open(e.LOOP)
-        for left in reversed(range(_copies(node.body))):
+        for left in reversed(range(_copies(out, node.body))):
             out.get_local(counter)
             out.set(node.target)
             if node.target.flag is not None:
@@ -211,8 +212,10 @@ def _advance(out: Emitter, node: ForRange, counter: int, limit: int, label: int,
         out.close()
 
 
-def _copies(nodes: Sequence[Stmt | Expr]) -> int:
+def _copies(out: Emitter, nodes: Sequence[Stmt | Expr]) -> int:
     """Return how often the turn of a loop is written out."""
+    if len(out.body) > MOST:
+        return 1
     count = floats = 0
     for node in walk(nodes):
         count += 1

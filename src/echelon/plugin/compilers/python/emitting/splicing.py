@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 100
 """Bytes of code that are written out instead of called."""
 MOST: Final = 1 << 16
-"""Bytes of a function up to which others are written into it."""
+"""Bytes of a function up to which others are written into it, and turns of its loops several times."""
 
 _LOCALS: Final = frozenset({e.GET, e.SET, e.TEE})
 _BEGINNINGS: Final = frozenset({e.BLOCK, e.LOOP, e.IF})
