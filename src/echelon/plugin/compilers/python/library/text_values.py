@@ -82,9 +82,11 @@ def same_characters(left: int, right: int) -> bool:
     if kind != width(right):
         return False
     length = length << kind
-    if length < 8:
-        return same_bytes(load32(left), load32(right), length)
-    return load64(load32(left)) == load64(load32(right)) and same_bytes(load32(left), load32(right), length)
+    first = load32(left)
+    second = load32(right)
+    if length >= 8 and load64(first) != load64(second):  # most differ at once
+        return False
+    return same_bytes(first, second, length)
 
 
 def same_bytes(left: int, right: int, length: int) -> bool:
