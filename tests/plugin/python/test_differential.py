@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings, strategies
-from random_programs import HEADER, Writer, sixty_four_bits
+from random_programs import Writer
+from random_words import HEADER
+from sixty_four_bits import names_of
 
 from echelon.errors import GuestError, Trap
 from echelon.plugin.compilers.python.compiler import Translation, translate
@@ -86,7 +88,7 @@ async def _compare(runtime: Runtime, written: dict[str, str], reasons: Counter[s
     assert made.signature is not None
     data = binary.add_custom_section(made.wasm, signature.SECTION, signature.encode(made.signature))
     module = await runtime.load(data, name="random", limits=Limits(time="10s", memory="256MiB"))
-    names = sixty_four_bits(source)
+    names = names_of(source)
     try:
         for name, text in accepted.items():
             for args in ARGUMENTS:
