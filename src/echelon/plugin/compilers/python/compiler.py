@@ -36,7 +36,7 @@ from echelon.runtime.signature import Function as Signed
 from echelon.runtime.signature import Signature, decode, encode
 
 NAME: Final = "python"
-VERSION: Final = "16"
+VERSION: Final = "17"
 
 
 @dataclass(frozen=True, slots=True)

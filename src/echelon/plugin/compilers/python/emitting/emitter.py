@@ -260,7 +260,7 @@ class Emitter:
         self.body.append(op.I32_ADD)
         self.body += bytes([op.I32_STORE, 2]) + e.unsigned(TRIES)
 
-    # Statements and expressions
+    # Items of lists
 
     def is_packed(self, items: Expr) -> bool:
         """Tell whether a list's items are bytes."""
@@ -280,6 +280,22 @@ class Emitter:
         if not self.is_packed(items):
             self.small(3)
             self.body.append(op.I32_SHL)
+
+    def load_item(self, items: Expr, core: int, further: int = 0) -> None:
+        """Read the item of a list that is so many further than the address on the stack."""
+        if self.is_packed(items):
+            self.body += bytes([op.I32_LOAD8_U, 0]) + e.unsigned(further)
+        else:
+            self.load_word(core, further * 8)
+
+    def store_item(self, items: Expr, core: int, further: int = 0) -> None:
+        """Write what is on the stack as the item that is so many further than the address below it."""
+        if self.is_packed(items):
+            self.body += bytes([op.I32_STORE8, 0]) + e.unsigned(further)
+        else:
+            self.store_word(core, further * 8)
+
+    # Statements and expressions
 
     def statements(self, body: Sequence[Stmt]) -> None:
         for statement in body:

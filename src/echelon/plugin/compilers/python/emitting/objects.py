@@ -42,9 +42,8 @@ def _object(out: Emitter, node: Expr) -> None:
 
 
 def _list(out: Emitter, node: Expr) -> None:
-    packed = out.is_packed(node)
     out.constant(len(node.args))
-    out.call_library("flags.make" if packed else "lists.make")
+    out.call_library("flags.make" if out.is_packed(node) else "lists.make")
     out.body.append(op.I32_WRAP)
     if not node.args:
         return
@@ -55,10 +54,7 @@ def _list(out: Emitter, node: Expr) -> None:
     for position, arg in enumerate(node.args):
         out.get_local(items)
         out.expression(arg)
-        if packed:
-            out.body += bytes([op.I32_STORE8, 0]) + e.unsigned(position)
-        else:
-            out.store_word(arg.type.core, position * 8)
+        out.store_item(node, arg.type.core, position)
     out.get_local(at)
     out.release(I32, at)
     out.release(I32, items)
@@ -77,32 +73,16 @@ def _set_word(out: Emitter, node: Expr) -> None:
     out.expression(target)
     out.body += bytes([op.I32_LOAD, 2, 0])
     out.expression(index)
-    packed = out.is_packed(target)
     out.scale(target)
     out.body.append(op.I32_ADD)
     out.expression(value)
-    _store_item(out, value.type.core, packed)
-
-
-def _load_item(out: Emitter, core: int, packed: bool, further: int = 0) -> None:
-    """Read an item that is so many further than the address on the stack."""
-    if packed:
-        out.body += bytes([op.I32_LOAD8_U, 0]) + e.unsigned(further)
-    else:
-        out.load_word(core, further * 8)
-
-
-def _store_item(out: Emitter, core: int, packed: bool) -> None:
-    if packed:
-        out.body += bytes([op.I32_STORE8, 0, 0])
-    else:
-        out.store_word(core, 0)
+    out.store_item(target, value.type.core)
 
 
 def _append(out: Emitter, node: Expr) -> None:
     """Add to a list, in place where there is room."""
     target, value = node.args
-    core, packed = value.type.core, out.is_packed(target)
+    core = value.type.core
     at, length, held = out.temp(I32), out.temp(I32), out.temp(core)
     out.expression(target)
     out.set_local(at)
@@ -116,7 +96,7 @@ def _append(out: Emitter, node: Expr) -> None:
     out.open(e.IF)
     out.get_local(at)
     out.body.append(op.I64_EXTEND_U)
-    out.call("library", "flags.grow" if packed else "lists.grow", False)
+    out.call("library", "flags.grow" if out.is_packed(target) else "lists.grow", False)
     out.close()
     out.get_local(at)
     out.body += bytes([op.I32_LOAD, 2, 0])
@@ -124,7 +104,7 @@ def _append(out: Emitter, node: Expr) -> None:
     out.scale(target)
     out.body.append(op.I32_ADD)
     out.get_local(held)
-    _store_item(out, core, packed)
+    out.store_item(target, core)
     out.get_local(at)
     out.get_local(length)
     out.small(1)
@@ -137,27 +117,26 @@ def _append(out: Emitter, node: Expr) -> None:
 def _item_at(out: Emitter, node: Expr) -> None:
     """Read from a list at an index that is known to be there."""
     target, index = node.args
-    packed = out.is_packed(target)
     place = out.places.get(target.data) if target.op == "local" else None
     if place is not None and index.op == "local" and index.data is place.counter:
         out.get_local(place.pointer)
-        _load_item(out, node.type.core, packed, place.turn)
+        out.load_item(target, node.type.core, place.turn)
         return
     out.data_of(target)
     if index.op == "int":
-        _load_item(out, node.type.core, packed, index.data)
+        out.load_item(target, node.type.core, index.data)
         return
     out.expression(index)
     out.body.append(op.I32_WRAP)
     out.scale(target)
     out.body.append(op.I32_ADD)
-    _load_item(out, node.type.core, packed)
+    out.load_item(target, node.type.core)
 
 
 def _item(out: Emitter, node: Expr) -> None:
     """Read from a list: its header is (data, length), its items are words."""
     _place_item(out, node.args[0], node.args[1], "lists.index")
-    _load_item(out, node.type.core, out.is_packed(node.args[0]))
+    out.load_item(node.args[0], node.type.core)
 
 
 def _set_item(out: Emitter, node: Expr) -> None:
@@ -176,7 +155,7 @@ def _set_item(out: Emitter, node: Expr) -> None:
     else:
         out.get_local(held)
         out.release(core, held)
-    _store_item(out, core, out.is_packed(target))
+    out.store_item(target, core)
 
 
 def _place_item(out: Emitter, target: Expr, index: Expr, library: str) -> None:

@@ -58,7 +58,7 @@ class Piece:
 def piece(code: Code) -> Piece | None:
     """Return what `splice` takes, None for a function that is too long."""
     body = code.body
-    if len(body) > LONGEST or len(code.results) > 1:
+    if len(body) > LONGEST:
         return None
     end = len(body) - 1
     stops: list[_Stop] = []

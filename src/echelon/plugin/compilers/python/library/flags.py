@@ -17,7 +17,7 @@ from echelon.plugin.compilers.python.library.lists import (
     MOST,
     POP_EMPTY,
     ZERO_STEP,
-    fail_to_fit,
+    can_be_set,
     size,
 )
 from echelon.plugin.compilers.python.library.slices import slice_size, slice_start, slice_stop
@@ -179,21 +179,16 @@ def set_slice(items: int, start: int, stop: int, flags: int, more: int) -> None:
 
 
 def set_slice_step(items: int, start: int, stop: int, step: int, flags: int, more: int) -> None:
-    if step == 0:
-        fail(VALUE, ZERO_STEP)
-        return
     if step == 1:
         set_slice(items, start, stop, flags, more)
         return
-    first = slice_start(size(items), start, step, flags)
-    length = slice_size(first, slice_stop(size(items), stop, step, flags), step)
-    if length != size(more):
-        fail_to_fit(size(more), length)
+    if not can_be_set(items, start, stop, step, flags, more):
         return
+    first = slice_start(size(items), start, step, flags)
     if more == items:
         more = copy(more)
     at = 0
-    while at < length:
+    while at < size(more):
         store8(load32(items) + first, load8(load32(more) + at))
         first += step
         at += 1

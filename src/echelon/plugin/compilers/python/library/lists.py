@@ -475,30 +475,33 @@ def assign_back(
 
 
 def set_slice_step(items: int, start: int, stop: int, step: int, flags: int, more: int) -> None:
-    if step == 0:
-        fail(VALUE, ZERO_STEP)
-        return
     if step == 1:
         set_slice(items, start, stop, flags, more)
         return
-    first = slice_start(size(items), start, step, flags)
-    length = slice_size(first, slice_stop(size(items), stop, step, flags), step)
-    if length != size(more):
-        fail_to_fit(size(more), length)
+    if not can_be_set(items, start, stop, step, flags, more):
         return
+    first = slice_start(size(items), start, step, flags)
     if more == items:
         more = copy(more)
     at = 0
-    while at < length:
+    while at < size(more):
         put(items, first, get(more, at))
         first += step
         at += 1
 
 
-def fail_to_fit(given: int, length: int) -> None:
-    """Say that a slice with a step gets another number of items than it has."""
-    message = joined(SLICE_SIZE, from_int(given), SLICE_SIZE_TO)
+def can_be_set(items: int, start: int, stop: int, step: int, flags: int, more: int) -> bool:
+    """Tell whether a slice with a step has as many items as it gets; raises ValueError when it has not."""
+    if step == 0:
+        fail(VALUE, ZERO_STEP)
+        return False
+    first = slice_start(size(items), start, step, flags)
+    length = slice_size(first, slice_stop(size(items), stop, step, flags), step)
+    if length == size(more):
+        return True
+    message = joined(SLICE_SIZE, from_int(size(more)), SLICE_SIZE_TO)
     fail(VALUE, joined(message, from_int(length), NOTHING))
+    return False
 
 
 def delete_slice_step(items: int, start: int, stop: int, step: int, flags: int) -> None:

@@ -54,7 +54,8 @@ def split_spaces(text: int, most: int) -> int:
     length = size(text)
     start = 0
     while True:
-        start = word_start(text, start, length)
+        while start < length and is_space_code(at(text, start)):
+            start += 1
         if start >= length:
             return found
         if most == 0:
@@ -65,21 +66,6 @@ def split_spaces(text: int, most: int) -> int:
         most -= 1
     append(found, part(text, start, length - start))
     return found
-
-
-def word_start(text: int, start: int, length: int) -> int:
-    """Return where the next character is that is no white space, or the end."""
-    if width(text) == 0:
-        data = load32(text)
-        while start < length:
-            code = load8(data + start)
-            if (33 <= code < 0x80) or not is_space_code(code):
-                return start
-            start += 1
-        return start
-    while start < length and is_space_code(at(text, start)):
-        start += 1
-    return start
 
 
 def word_end(text: int, start: int, length: int) -> int:

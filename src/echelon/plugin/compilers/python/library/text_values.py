@@ -133,11 +133,9 @@ def hash_of(value: int) -> int:
     while place + 8 <= end:
         found = mixed(found ^ load64(place))
         place += 8
-    left = end - place
-    if left >= 4:
-        found = mixed(found ^ (load32(place) | load32(end - 4) << 32))
-    elif left > 0:
-        found = mixed(found ^ (load8(place) | load8(place + (left >> 1)) << 8 | load8(end - 1) << 16))
+    while place < end:
+        found = mixed(found ^ load8(place))
+        place += 1
     found = (found ^ shift_right_unsigned(found, 32)) & 0xFFFF_FFFF
     if found == 0:
         found = 1
@@ -240,13 +238,7 @@ def item(value: int, index: int) -> int:
 
 def any_item(value: int, index: int) -> int:
     """Return the character at any index, of a string of any width."""
-    length = load32(value + 4)
-    if index < 0:
-        index += length
-    if index < 0 or index >= length:
-        fail(INDEX, ITEM_OUT_OF_RANGE)
-        return value
-    return of_code(at(value, index))
+    return of_code(code_of_any(value, index))
 
 
 def item_at(value: int, index: int) -> int:
